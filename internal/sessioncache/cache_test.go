@@ -1,0 +1,468 @@
+package sessioncache
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+type session struct {
+	key    string
+	serial uint64
+	expiry int64
+	size   int
+}
+
+func (s *session) Key() string         { return s.key }
+func (s *session) Serial() uint64      { return s.serial }
+func (s *session) ExpirySecond() int64 { return s.expiry }
+func (s *session) Size() int           { return s.size }
+
+func (s *session) String() string {
+	if s == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s#%d@%d", s.key, s.serial, s.expiry)
+}
+
+var _ Value = (*session)(nil)
+
+// made makes a session of size 1 whose serial nobody else has.
+func made(key string, expiry int64) *session {
+	serials++
+	return &session{key: key, serial: serials, expiry: expiry, size: 1}
+}
+
+func sized(key string, expiry int64, size int) *session {
+	s := made(key, expiry)
+	s.size = size
+	return s
+}
+
+var serials uint64 = 1 << 32 // tests that use it do not run in parallel
+
+func same[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func sameSlice[T comparable](t testing.TB, what string, got, want []T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// checked is a cache of the given limits whose sessions tests name by key.
+type checked struct {
+	*Cache[*session]
+	t testing.TB
+}
+
+func newChecked(t testing.TB, limits Limits) checked {
+	return checked{New[*session](limits), t}
+}
+
+func (c checked) put(s *session, proved bool) Change[*session] {
+	c.t.Helper()
+	change := c.Put(s, proved)
+	c.check(c.t)
+	return change
+}
+
+func (c checked) promote(s *session) bool {
+	c.t.Helper()
+	ok := c.Promote(s)
+	c.check(c.t)
+	return ok
+}
+
+// holds compares the parts, each in the order in which it would be given up,
+// with keys divided by spaces.
+func (c checked) holds(unproved, proved string) {
+	c.t.Helper()
+	c.check(c.t)
+	same(c.t, "unproved", keys(c.unproved.order()), unproved)
+	same(c.t, "proved", keys(c.proved.order()), proved)
+}
+
+func keys(all []*session) string {
+	var keys []string
+	for _, s := range all {
+		keys = append(keys, s.key)
+	}
+	return strings.Join(keys, " ")
+}
+
+// TestFifthInsertionEvictsEarliestExpiry replays what libssl does with a cache
+// of size 4 and these timeouts: it is the 50 that goes.
+func TestFifthInsertionEvictsEarliestExpiry(t *testing.T) {
+	c := newChecked(t, Limits{Count: 4, Bytes: 100})
+	for _, timeout := range []int64{100, 500, 50, 300} {
+		change := c.put(made(fmt.Sprint(timeout), 1000+timeout), false)
+		same(t, "stored", change.Stored, true)
+		same(t, "evicted", len(change.Evicted), 0)
+	}
+	change := c.put(made("400", 1400), false)
+	same(t, "evicted", keys(change.Evicted), "50")
+	c.holds("100 300 400 500", "")
+}
+
+// TestCapacityExact: libssl holds one session fewer than its size says. We
+// hold as many.
+func TestCapacityExact(t *testing.T) {
+	for limit := 1; limit <= 5; limit++ {
+		c := newChecked(t, Limits{Count: limit, Bytes: 100})
+		for i := range 3 * limit {
+			c.put(made(fmt.Sprint(i), int64(1000+i)), false)
+			same(t, "Len", c.Len(), min(i+1, limit))
+		}
+	}
+}
+
+func TestBytesExact(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 10})
+	c.put(sized("a", 1, 4), false)
+	c.put(sized("b", 2, 6), false)
+	c.holds("a b", "")
+	same(t, "Bytes", c.Bytes(), 10)
+	same(t, "evicted", keys(c.put(sized("c", 3, 5), false).Evicted), "a b")
+	same(t, "evicted", keys(c.put(sized("d", 3, 10), false).Evicted), "c")
+	same(t, "Bytes", c.Bytes(), 10)
+}
+
+func TestTooLargeOrSizelessIsNotStored(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 10})
+	c.put(sized("a", 1, 10), false)
+	for _, size := range []int{11, math.MaxInt, 0, -1, math.MinInt} {
+		for _, key := range []string{"a", "b"} {
+			change := c.put(sized(key, 2, size), true)
+			same(t, "stored", change.Stored, false)
+			same(t, "replaced", change.DidReplace, false)
+			same(t, "evicted", len(change.Evicted), 0)
+			c.holds("a", "")
+		}
+	}
+}
+
+func TestLargestLimitsDoNotOverflow(t *testing.T) {
+	c := newChecked(t, Limits{Count: math.MaxInt, Bytes: math.MaxInt64})
+	c.put(sized("a", math.MinInt64, math.MaxInt), false)
+	c.Cache.Put(sized("b", math.MaxInt64, math.MaxInt), false)
+	same(t, "Len", c.Len(), 1)
+	count, bytes := c.Limits().provedShare()
+	same(t, "proved count", count, math.MaxInt/5*4+1)
+	same(t, "proved bytes", bytes, math.MaxInt64/5*4+1)
+}
+
+func TestNewcomerIsNeverTheVictim(t *testing.T) {
+	c := newChecked(t, Limits{Count: 2, Bytes: 100})
+	c.put(made("late", 900), false)
+	c.put(made("later", 901), false)
+	same(t, "evicted", keys(c.put(made("soon", 1), false).Evicted), "late")
+	c.holds("soon later", "")
+}
+
+func TestTieGoesToTheOldest(t *testing.T) {
+	c := newChecked(t, Limits{Count: 3, Bytes: 100})
+	for _, key := range []string{"b", "c", "a"} {
+		c.put(made(key, 7), false)
+	}
+	c.Get("b") // being looked up does not save it
+	same(t, "evicted", keys(c.put(made("d", 7), false).Evicted), "b")
+	same(t, "evicted", keys(c.put(made("e", 7), false).Evicted), "c")
+	c.holds("a d e", "")
+}
+
+func TestUnprovedGoesBeforeProved(t *testing.T) {
+	c := newChecked(t, Limits{Count: 5, Bytes: 100})
+	for i, key := range []string{"p1", "p2", "p3", "p4"} {
+		c.put(made(key, int64(i)), true)
+	}
+	c.put(made("u", 500), false)
+	c.holds("u", "p1 p2 p3 p4")
+	same(t, "evicted", keys(c.put(made("v", 400), false).Evicted), "u")
+	c.holds("v", "p1 p2 p3 p4")
+}
+
+func TestProvedGoesWhenNoUnprovedIsLeft(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 10})
+	c.put(sized("p2", 2, 4), true)
+	c.put(sized("p1", 1, 4), true)
+	c.put(sized("u", 9, 2), false)
+	same(t, "evicted", keys(c.put(sized("big", 5, 6), false).Evicted), "u p1")
+	c.holds("big", "p2")
+}
+
+func TestProvedShare(t *testing.T) {
+	for _, test := range []struct {
+		count, want int
+	}{{1, 0}, {2, 1}, {3, 2}, {4, 3}, {5, 4}, {6, 4}, {9, 7}, {10, 8}, {0, 20}} {
+		c := newChecked(t, Limits{Count: test.count, Bytes: 1000})
+		for i := range 20 {
+			c.put(made(fmt.Sprint(i), int64(i)), true)
+		}
+		same(t, fmt.Sprintf("proved of %d", test.count), c.proved.count, test.want)
+	}
+}
+
+func TestPromotionSendsBackTheNearestToExpiry(t *testing.T) {
+	c := newChecked(t, Limits{Count: 5, Bytes: 100})
+	for _, s := range []*session{made("d", 4), made("b", 2), made("c", 3), made("e", 5)} {
+		c.put(s, true)
+	}
+	a := made("a", 1)
+	c.put(a, false)
+	c.holds("a", "b c d e")
+	same(t, "promoted", c.promote(a), true)
+	c.holds("b", "a c d e") // a expires first, and yet it is b that went back
+	same(t, "promoted", c.promote(a), true)
+	c.holds("b", "a c d e")
+	same(t, "evicted", keys(c.put(made("f", 9), false).Evicted), "b")
+}
+
+func TestPromotionByBytes(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 10}) // the proved part holds 8
+	c.put(sized("a", 1, 4), true)
+	c.put(sized("b", 2, 4), true)
+	c.holds("", "a b")
+	c.put(sized("c", 3, 1), true)
+	c.holds("a", "b c")
+
+	large := sized("large", 4, 9)
+	same(t, "evicted", keys(c.put(large, true).Evicted), "a b")
+	c.holds("large", "c")
+	same(t, "promoted", c.promote(large), true)
+	c.holds("large", "c")
+}
+
+func TestTooLargeToProveSendsNobodyBack(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 20}) // the proved part holds 16
+	c.put(sized("p", 1, 3), true)
+	large := sized("large", 2, 17)
+	c.put(large, false)
+	same(t, "promoted", c.promote(large), true)
+	c.holds("large", "p")
+}
+
+func TestSameSessionAgain(t *testing.T) {
+	c := newChecked(t, Limits{Count: 5, Bytes: 100})
+	a := made("a", 1)
+	c.put(a, false)
+	c.put(made("b", 1), false)
+	again := &session{key: "a", serial: a.serial, expiry: 99, size: 50}
+	change := c.put(again, false)
+	same(t, "stored", change.Stored || change.DidReplace, false)
+	c.holds("a b", "")
+	c.put(again, true)
+	c.holds("b", "a")
+	got, _ := c.Get("a")
+	same(t, "value", got, a)
+}
+
+func TestAnotherSessionOfTheSameKeyReplaces(t *testing.T) {
+	c := newChecked(t, Limits{Count: 5, Bytes: 100})
+	a, b := made("a", 1), made("b", 2)
+	c.put(a, false)
+	c.put(b, true)
+	a2, b2, a3 := sized("a", 9, 30), made("b", 8), made("a", 7)
+	change := c.put(a2, false)
+	same(t, "replaced", change.Replaced, a)
+	same(t, "stored", change.Stored && change.DidReplace, true)
+	same(t, "Bytes", c.Bytes(), 31)
+	same(t, "replaced", c.put(b2, false).Replaced, b)
+	c.holds("a", "b") // b2 inherits the part
+	same(t, "replaced", c.put(a3, true).Replaced, a2)
+	c.holds("", "a b")
+}
+
+func TestReplacementFreesItsRoomFirst(t *testing.T) {
+	c := newChecked(t, Limits{Count: 2, Bytes: 10})
+	c.put(sized("a", 1, 5), false)
+	c.put(sized("b", 2, 5), false)
+	same(t, "evicted", keys(c.put(sized("b", 2, 5), false).Evicted), "")
+	same(t, "evicted", keys(c.put(sized("b", 2, 6), false).Evicted), "a")
+	c.holds("b", "")
+}
+
+func TestRenew(t *testing.T) {
+	c := newChecked(t, Limits{Count: 5, Bytes: 10})
+	a, b := made("a", 1), made("b", 2)
+	c.put(a, true)
+	c.put(b, false)
+	renewed := &session{key: "a", serial: a.serial, expiry: 50, size: 1}
+	same(t, "Renew", c.Renew(renewed), true)
+	c.holds("b", "a")
+	got, _ := c.Get("a")
+	same(t, "value", got, renewed)
+	sameSlice(t, "Expire", c.Expire(time.Unix(49, 0)), []*session{b})
+
+	for name, s := range map[string]*session{
+		"another serial": made("a", 60),
+		"absent":         b,
+		"outgrown":       {key: "a", serial: a.serial, expiry: 60, size: 11},
+		"sizeless":       {key: "a", serial: a.serial, expiry: 60, size: 0},
+	} {
+		same(t, name, c.Renew(s), false)
+		c.holds("", "a")
+		got, _ := c.Get("a")
+		same(t, name, got, renewed)
+	}
+	same(t, "Renew", c.Renew(&session{key: "a", serial: a.serial, expiry: 60, size: 9}), true)
+	c.holds("a", "") // too large now for the proved part
+}
+
+func TestRemoveAndDrop(t *testing.T) {
+	c := newChecked(t, Limits{Count: 5, Bytes: 100})
+	a, b := made("a", 1), made("b", 2)
+	c.put(a, false)
+	c.put(b, true)
+	same(t, "Drop of another serial", c.Drop(made("a", 1)), false)
+	same(t, "Promote of another serial", c.promote(made("a", 1)), false)
+	c.holds("a", "b")
+	same(t, "Drop", c.Drop(a), true)
+	c.holds("", "b")
+	same(t, "Drop again", c.Drop(a), false)
+	got, ok := c.Remove("b")
+	same(t, "Remove", got, b)
+	same(t, "Remove", ok, true)
+	c.holds("", "")
+	_, ok = c.Remove("b")
+	same(t, "Remove again", ok, false)
+	_, ok = c.Get("b")
+	same(t, "Get", ok, false)
+}
+
+func TestSetLimits(t *testing.T) {
+	fill := func() checked {
+		c := newChecked(t, Limits{Count: 10, Bytes: 100})
+		for i := range 8 {
+			c.put(made(fmt.Sprintf("p%d", i), int64(i)), true)
+		}
+		c.put(made("u1", 91), false)
+		c.put(made("u0", 90), false)
+		c.holds("u0 u1", "p0 p1 p2 p3 p4 p5 p6 p7")
+		return c
+	}
+	for _, test := range []struct {
+		limits                    Limits
+		evicted, unproved, proved string
+	}{
+		{Limits{Count: 10, Bytes: 100}, "", "u0 u1", "p0 p1 p2 p3 p4 p5 p6 p7"},
+		{Limits{Count: 0, Bytes: 10}, "", "u0 u1", "p0 p1 p2 p3 p4 p5 p6 p7"},
+		{Limits{Count: 9, Bytes: 100}, "u0", "p0 u1", "p1 p2 p3 p4 p5 p6 p7"},
+		{Limits{Count: 5, Bytes: 100}, "u0 u1 p0 p1 p2", "p3", "p4 p5 p6 p7"},
+		{Limits{Count: 0, Bytes: 5}, "u0 u1 p0 p1 p2", "p3", "p4 p5 p6 p7"},
+		{Limits{Count: 1, Bytes: 100}, "u0 u1 p0 p1 p2 p3 p4 p5 p6", "p7", ""},
+	} {
+		c := fill()
+		same(t, "evicted", keys(c.SetLimits(test.limits)), test.evicted)
+		same(t, "Limits", c.Limits(), test.limits)
+		c.holds(test.unproved, test.proved)
+	}
+}
+
+func TestInvalidLimitsPanic(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 1})
+	for _, limits := range []Limits{{}, {Count: 1}, {Count: 1, Bytes: -1}, {Count: -1, Bytes: 1}} {
+		for _, use := range []func(){
+			func() { New[*session](limits) },
+			func() { c.SetLimits(limits) },
+		} {
+			func() {
+				defer func() { same(t, fmt.Sprint("panic for ", limits), recover() != nil, true) }()
+				use()
+			}()
+		}
+	}
+	same(t, "Limits", c.Limits(), Limits{Bytes: 1}) // and the lock is free
+}
+
+func TestExpiredIsStrictlyAfterTheSecond(t *testing.T) {
+	for _, test := range []struct {
+		now  time.Time
+		want string
+	}{
+		{time.Unix(1099, 999_999_999), ""},
+		{time.Unix(1100, 0), ""},
+		{time.Unix(1100, 1), "a"},
+		{time.Unix(1100, 500_000_000), "a"},
+		{time.Unix(1101, 0), "a"},
+	} {
+		c := newChecked(t, Limits{Bytes: 100})
+		c.put(made("a", 1100), false)
+		same(t, test.now.String(), keys(c.Expire(test.now)), test.want)
+		same(t, test.now.String(), test.now.After(time.Unix(1100, 0)), test.want == "a")
+		c.check(t)
+	}
+}
+
+func TestExpiryAtTheEdgesOfTime(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 100})
+	for _, second := range []int64{math.MaxInt64, 0, math.MinInt64, -1, 1} {
+		c.put(made(fmt.Sprint(second), second), false)
+	}
+	same(t, "Expire", keys(c.Expire(time.Time{})), fmt.Sprint(math.MinInt64))
+	same(t, "Expire", keys(c.Expire(time.Unix(-1, 1))), "-1")
+	same(t, "Expire", keys(c.Expire(time.Now())), "0 1")
+	c.holds(fmt.Sprint(math.MaxInt64), "")
+}
+
+// TestFlushOrder: the earliest expiry first, whichever part it is in, and the
+// oldest first within a second. libssl flushes in that order too.
+func TestFlushOrder(t *testing.T) {
+	fill := func() checked {
+		c := newChecked(t, Limits{Count: 10, Bytes: 100})
+		first := made("3first", 3)
+		c.put(first, false)
+		c.put(made("2", 2), false)
+		c.put(made("3second", 3), true)
+		c.put(made("4", 4), false)
+		c.put(made("1", 1), true)
+		c.promote(first)
+		return c
+	}
+	c := fill()
+	same(t, "Clear", keys(c.Clear()), "1 2 3first 3second 4")
+	c.holds("", "")
+	same(t, "Clear", keys(c.Clear()), "")
+	c = fill()
+	same(t, "Expire", keys(c.Expire(time.Unix(3, 1))), "1 2 3first 3second")
+	c.holds("4", "")
+}
+
+// TestFloodOfUnprovedLeavesProvedAlone: clients that begin handshakes and
+// vanish push out one another, and nobody who has come back.
+func TestFloodOfUnprovedLeavesProvedAlone(t *testing.T) {
+	c := newChecked(t, Limits{Count: 20480, Bytes: 1 << 40})
+	for i := range 1000 {
+		c.Put(made(fmt.Sprint("proved", i), int64(1000+i%100)), true)
+	}
+	c.check(t)
+	for i := range 100_000 {
+		c.Put(made(fmt.Sprint("flood", i), int64(5000+i/500)), false)
+		if i%10_000 == 0 {
+			c.check(t)
+		}
+	}
+	c.check(t)
+	same(t, "Len", c.Len(), 20480)
+	for i := range 1000 {
+		if _, ok := c.Get(fmt.Sprint("proved", i)); !ok {
+			t.Fatalf("proved session %d is gone", i)
+		}
+	}
+}
+
+func TestPrintsNoSession(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 100})
+	c.put(made("secretid", 1), false)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		same(t, verb, fmt.Sprintf(verb, c.Cache), "sessioncache.Cache")
+	}
+}
