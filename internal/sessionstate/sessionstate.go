@@ -1,0 +1,162 @@
+// Package sessionstate reads the bytes of a crypto/tls session.
+//
+// crypto/tls calls the encoding of [tls.SessionState.Bytes] opaque, and may
+// change it in any Go release. Halfshake stores those bytes verbatim and this
+// package is the only one that looks inside, because the decision to resume
+// needs what is in them: the version, the suite, the time of creation, the
+// extended master secret and the client's certificates. The layout is the one
+// described above type SessionState in crypto/tls/ticket.go, unchanged from Go
+// 1.21 to Go 1.26. What does not parse is not a session: the caller treats it
+// as a miss, so that a change of the layout costs full handshakes and nothing
+// else. The tests compare every field with what a live connection says, and so
+// fail on the first Go release that changes the layout.
+package sessionstate
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// ErrMalformed is returned for bytes that are not a session of a crypto/tls
+// server in the layout that this package knows.
+var ErrMalformed = errors.New("sessionstate: not a server session of this crypto/tls")
+
+// typeServer is SessionStateType server(1); client sessions are 2.
+const typeServer = 1
+
+// State is what Halfshake reads in a crypto/tls session. Its fields alias the
+// bytes it was parsed from.
+type State struct {
+	Version              uint16
+	CipherSuite          uint16
+	CreatedAt            uint64 // Unix seconds; in TLS 1.2 of the master secret
+	Secret               []byte // TLS 1.2 master secret, or TLS 1.3 PSK
+	ExtendedMasterSecret bool
+	EarlyData            bool
+
+	// Certificates is the client's chain as it was sent, leaf first, in DER;
+	// Chains are the verified ones, each without the leaf and ending in the
+	// trusted root.
+	Certificates [][]byte
+	Chains       [][][]byte
+}
+
+// Parse reads the whole of data, which must end where the session ends.
+func Parse(data []byte) (*State, error) {
+	var (
+		st                           State
+		typ, ems, early              uint8
+		secret, extra, certs, chains cryptobyte.String
+	)
+	s := cryptobyte.String(data)
+	if !s.ReadUint16(&st.Version) ||
+		!s.ReadUint8(&typ) || typ != typeServer ||
+		!s.ReadUint16(&st.CipherSuite) ||
+		!s.ReadUint64(&st.CreatedAt) ||
+		!s.ReadUint8LengthPrefixed(&secret) || secret.Empty() ||
+		!s.ReadUint24LengthPrefixed(&extra) ||
+		!s.ReadUint8(&ems) || ems > 1 ||
+		!s.ReadUint8(&early) || early > 1 ||
+		!s.ReadUint24LengthPrefixed(&certs) || !readCertificates(certs, &st.Certificates) ||
+		!s.ReadUint24LengthPrefixed(&chains) || !readChains(chains, &st.Chains) ||
+		!skipALPN(&s, early == 1) ||
+		!skipCurve(&s, st.Version) ||
+		!s.Empty() {
+		return nil, ErrMalformed
+	}
+	st.Secret = secret
+	st.ExtendedMasterSecret = ems == 1
+	st.EarlyData = early == 1
+	return &st, nil
+}
+
+// readCertificates reads the CertificateEntry list of RFC 8446 section 4.4.2;
+// the extensions of an entry (a staple, SCTs) are not needed here.
+func readCertificates(list cryptobyte.String, out *[][]byte) bool {
+	for !list.Empty() {
+		var der, extensions cryptobyte.String
+		if !list.ReadUint24LengthPrefixed(&der) || !list.ReadUint16LengthPrefixed(&extensions) {
+			return false
+		}
+		*out = append(*out, der)
+	}
+	return true
+}
+
+func readChains(list cryptobyte.String, out *[][][]byte) bool {
+	for !list.Empty() {
+		var certs cryptobyte.String
+		if !list.ReadUint24LengthPrefixed(&certs) {
+			return false
+		}
+		chain := [][]byte{}
+		for !certs.Empty() {
+			var der cryptobyte.String
+			if !certs.ReadUint24LengthPrefixed(&der) {
+				return false
+			}
+			chain = append(chain, der)
+		}
+		*out = append(*out, chain)
+	}
+	return true
+}
+
+// skipALPN passes over the protocol that is there only with early data.
+func skipALPN(s *cryptobyte.String, earlyData bool) bool {
+	var alpn cryptobyte.String
+	return !earlyData || s.ReadUint8LengthPrefixed(&alpn)
+}
+
+// skipCurve passes over the curve_id that is there only up to TLS 1.2.
+func skipCurve(s *cryptobyte.String, version uint16) bool {
+	var curve uint16
+	return version >= tls.VersionTLS13 || s.ReadUint16(&curve)
+}
+
+// PeerCertificates parses the chain that the client sent, leaf first.
+func (st *State) PeerCertificates() ([]*x509.Certificate, error) {
+	certs := make([]*x509.Certificate, 0, len(st.Certificates))
+	for _, der := range st.Certificates {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("sessionstate: client certificate: %w", err)
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
+}
+
+// VerifiedChains parses the verified chains, each with leaf as its first.
+func (st *State) VerifiedChains(leaf *x509.Certificate) ([][]*x509.Certificate, error) {
+	chains := make([][]*x509.Certificate, 0, len(st.Chains))
+	for _, rest := range st.Chains {
+		chain := []*x509.Certificate{leaf}
+		for _, der := range rest {
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				return nil, fmt.Errorf("sessionstate: verified chain: %w", err)
+			}
+			chain = append(chain, cert)
+		}
+		chains = append(chains, chain)
+	}
+	return chains, nil
+}
+
+// Resumable turns stored bytes back into a session for crypto/tls: a fresh
+// parse each time, since crypto/tls and the layers above write to it, and never
+// with early data, which only a session that nobody else can take may carry
+// (RFC 8446 section 8).
+func Resumable(data []byte) (*tls.SessionState, error) {
+	ss, err := tls.ParseSessionState(data)
+	if err != nil {
+		return nil, err
+	}
+	ss.EarlyData = false
+	return ss, nil
+}
