@@ -1,0 +1,112 @@
+package halfshake
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Defaults and bounds of a [Config].
+const (
+	// DefaultTimeout is what SSL_CTX_set_timeout(3) names, and what nginx and
+	// httpd use.
+	DefaultTimeout = 300 * time.Second
+	// MaxTimeout is the longest life of a ticket in RFC 8446 section 4.6.1;
+	// crypto/tls resumes nothing older.
+	MaxTimeout = 7 * 24 * time.Hour
+	// DefaultSize is SSL_SESSION_CACHE_MAX_SIZE_DEFAULT.
+	DefaultSize = 20480
+	// DefaultMaxBytes holds DefaultSize sessions of a client with a chain of
+	// two RSA-2048 certificates (3.5 kB each) with room to spare.
+	DefaultMaxBytes = 128 << 20
+)
+
+// An UncleanClosePolicy says what becomes of the session of a connection that
+// ended without close_notify.
+type UncleanClosePolicy uint8
+
+const (
+	// Remove removes it, as SSL_CTX_set_session_cache_mode(3) and RFC 2246
+	// section 7.2.1 have it.
+	Remove UncleanClosePolicy = iota
+	// Keep keeps it, as RFC 4346 section 7.2.1 allows. Many HTTP clients never
+	// send close_notify.
+	Keep
+)
+
+// Config configures a [Cache]. The zero Config is a good server cache. It may be
+// changed after [New] has returned without effect on the Cache.
+type Config struct {
+	// Mode says what is stored and where sessions are looked up; 0 is
+	// [ModeServer].
+	Mode Mode
+
+	// Timeout is how long a new session may be resumed, in whole seconds, at
+	// most [MaxTimeout]; 0 is [DefaultTimeout].
+	Timeout time.Duration
+
+	// Size is how many sessions the internal cache holds; 0 is [DefaultSize],
+	// and a negative number leaves the bound to MaxBytes alone.
+	Size int
+
+	// MaxBytes is how many bytes of memory they may be accounted at; 0 is
+	// [DefaultMaxBytes].
+	MaxBytes int64
+
+	// Scope names what this cache's sessions may be resumed for: OpenSSL's
+	// session id context, of any length. Two caches with a common external
+	// cache share sessions only under the same Scope. A configuration that
+	// asks for client certificates needs Scope or TrustID.
+	Scope string
+
+	// TrustID names the trust policy of a configuration (its roots, its checks
+	// in VerifyPeerCertificate or VerifyConnection): sessions made under one
+	// name are not resumed under another. It is called with each configuration
+	// that the application hands in or that its GetConfigForClient returns, and
+	// must be safe for concurrent use. Nil, or an empty name, is none.
+	TrustID func(*tls.Config) string
+
+	// Authorize is the application's own rung of the ladder, the last but
+	// Admit: false is a full handshake. crypto/tls does not call
+	// VerifyPeerCertificate for a resumed session, and VerifyConnection can
+	// only fail the handshake. Nil lets all pass.
+	Authorize func(ConnInfo, *Session) bool
+
+	// MaxChainAge is how long after its first full handshake a chain of
+	// resumptions may go on; 0 is for ever. [Cache.ServerConfig] cannot follow
+	// a chain in TLS 1.3 and refuses it there.
+	MaxChainAge time.Duration
+
+	// UncleanClose says what becomes of a session whose connection ended
+	// without close_notify, where the engine sees it: the zero value removes it.
+	UncleanClose UncleanClosePolicy
+
+	// Callbacks connect the cache to an external one.
+	Callbacks Callbacks
+
+	// Logger receives failures of callbacks (warn) and, for each connection,
+	// why it was or was not resumed (debug). Nil is none.
+	Logger *slog.Logger
+
+	// Time returns the current time for timeouts; nil is [time.Now].
+	// Certificates are checked by the Time of the tls.Config in force.
+	Time func() time.Time
+}
+
+// validate says what is wrong with cfg, and how to mend it.
+func (cfg *Config) validate() error {
+	switch {
+	case cfg.Mode&^knownBits != 0:
+		return fmt.Errorf("halfshake: Config.Mode has unknown bits %#x; combine the constants of type Mode", uint16(cfg.Mode&^knownBits))
+	case cfg.Timeout < 0 || cfg.Timeout > MaxTimeout || cfg.Timeout%time.Second != 0:
+		return fmt.Errorf("halfshake: Config.Timeout is %v; set whole seconds from 1s to %v, or 0 for %v", cfg.Timeout, MaxTimeout, DefaultTimeout)
+	case cfg.MaxBytes < 0 || cfg.MaxBytes > 0 && cfg.MaxBytes < MaxSessionSize+sessionOverhead:
+		return fmt.Errorf("halfshake: Config.MaxBytes is %d, which does not hold one session; set at least %d, or 0 for %d", cfg.MaxBytes, MaxSessionSize+sessionOverhead, DefaultMaxBytes)
+	case cfg.MaxChainAge < 0:
+		return fmt.Errorf("halfshake: Config.MaxChainAge is %v; set a positive duration, or 0 for no limit", cfg.MaxChainAge)
+	case cfg.UncleanClose > Keep:
+		return fmt.Errorf("halfshake: Config.UncleanClose is %d; set Remove or Keep", cfg.UncleanClose)
+	}
+	return nil
+}

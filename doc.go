@@ -1,0 +1,30 @@
+// Package halfshake is a TLS session cache for servers built on crypto/tls: the
+// session half of OpenSSL's SSL_CTX.
+//
+// Most programs need two functions: [New] makes a [Cache], and
+// [Cache.ServerConfig] turns a *tls.Config into one whose sessions live in it.
+// Programs that own their listener use [Cache.NewListener], and those that own
+// each connection use [Cache.Server]; both see more of a connection than the
+// hooks of a tls.Config do:
+//
+//	                                         ServerConfig  NewListener  Server
+//	ids looked up for one TLS 1.3 ClientHello  up to five    one          one
+//	ConnInfo.RemoteAddr, context, SessionOf    no            yes          yes
+//	MaxChainAge in TLS 1.3                     an error      yes          yes
+//	promotion of a reused TLS 1.3 session      no            yes          yes
+//	counters at the handshake's completion     no [1]        no [1]       yes
+//	New after the handshake's completion       no [2]        no [2]       yes
+//	unclean close, fatal alerts                no            no           yes
+//
+// [1] At VerifyConnection, after the configuration's own has agreed, which is
+// before the client's Finished. [2] In TLS 1.2, and in TLS 1.3 where a client
+// certificate was asked for, it is after all that the client had to prove.
+//
+// A session is resumed only after a flat ladder of refusals has found no reason
+// against it; [Refusal] names the rungs. A refused session is a full handshake,
+// never a failed one.
+//
+// A [Session] is a live key: who reads its encoding can resume it and, in TLS
+// 1.2, decrypt what was recorded under it. Printing a Session shows neither its
+// id nor its secret.
+package halfshake

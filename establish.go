@@ -1,0 +1,114 @@
+package halfshake
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+
+	"github.com/halfshake/halfshake/internal/sessionstate"
+)
+
+// An established session is one that an engine has just made. Every engine hands
+// its sessions to [Cache.newSession] and [Cache.establish], the other door.
+type established struct {
+	info   ConnInfo
+	policy policy
+	state  []byte // tls.SessionState.Bytes
+
+	// parent is the session that the handshake resumed; nil after a full one.
+	parent *Session
+}
+
+// newSession makes a session of what an engine agreed. It returns nil if there
+// is nothing to cache or the session must not be; the reason is counted.
+func (c *Cache) newSession(e established) *Session {
+	if !c.Mode().serverStores() || c.closed.Load() {
+		return nil
+	}
+	s, r := c.buildSession(e)
+	if r != 0 {
+		c.counters.refuse(r)
+		if c.log != nil {
+			c.log.LogAttrs(c.ctx, slog.LevelDebug, "session not cached", slog.String("why", r.String()), addrAttr(e.info.RemoteAddr))
+		}
+		return nil
+	}
+	return s
+}
+
+func (c *Cache) buildSession(e established) (*Session, Refusal) {
+	state, err := sessionstate.Parse(e.state)
+	if err != nil {
+		return nil, RefusedMalformed
+	}
+	// RFC 8996: TLS 1.0 and 1.1 are not worth a cache.
+	if state.Version < tls.VersionTLS12 {
+		return nil, RefusedVersion
+	}
+	if state.Version == tls.VersionTLS12 && !state.ExtendedMasterSecret { // RFC 7627 section 5.4
+		return nil, RefusedExtendedMasterSecret
+	}
+	if e.policy.unscoped() {
+		return nil, RefusedUnscoped
+	}
+	now := c.time().Unix()
+	s := &Session{
+		serial: nextSerial(), id: c.newID(e.info), version: state.Version, suite: state.CipherSuite,
+		created: now, expires: now + c.timeout.Load(), chainStart: now,
+		serverName: e.info.ServerName, alpn: e.info.ALPN,
+		scope: e.policy.digest(e.info.ServerName), state: e.state,
+	}
+	if e.parent != nil {
+		s.chainStart = e.parent.chainStart
+	}
+	if len(s.serverName) > 255 || len(s.alpn) > 255 || s.encodedSize() > MaxSessionSize {
+		return nil, RefusedTooLarge
+	}
+	return s, 0
+}
+
+// establish puts a new session into the cache and tells the application, which
+// may decline it. One born from a resumed handshake need not prove its use.
+func (c *Cache) establish(ctx context.Context, info ConnInfo, s *Session, proved bool) {
+	mode := c.Mode()
+	if !mode.serverStores() || c.closed.Load() {
+		return
+	}
+	if mode.internalKeeps() {
+		c.insert(s, proved)
+	}
+	if !c.callNew(ctx, info, s) {
+		c.remove(s, Declined)
+	}
+}
+
+// completed counts a handshake that the peer and the application agreed to, and
+// clears the cache at every 255th.
+func (c *Cache) completed(resumed bool) {
+	if resumed {
+		c.counters.hits.Add(1)
+	}
+	if c.counters.acceptGood.Add(1)%255 == 0 && c.Mode().autoClears() {
+		c.clearSoon()
+	}
+}
+
+// confirm records that a connection really resumed s: it is in use, and moves to
+// the part of the internal cache that a flood of new sessions does not reach.
+func (c *Cache) confirm(s *Session) {
+	if c.Mode()&UpdateTime != 0 {
+		c.internal.Renew(sessionEntry{s.renewed(c.time())})
+	}
+	c.internal.Promote(sessionEntry{s})
+}
+
+func versionName(v uint16) string { return tls.VersionName(v) }
+
+// addrAttr names the client in a log line, where it is known.
+func addrAttr(a net.Addr) slog.Attr {
+	if a == nil {
+		return slog.Attr{}
+	}
+	return slog.String("remote", a.String())
+}

@@ -1,0 +1,370 @@
+package halfshake
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testsecrets"
+)
+
+// TestMain fails the run if a goroutine of this module outlives the tests.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if left := goroutinesLeft(5 * time.Second); code == 0 && left != "" {
+		fmt.Fprintf(os.Stderr, "goroutines outlive the tests:\n%s\n", left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// goroutinesLeft waits for the goroutines of this module, the test's own apart,
+// to end, and returns the stacks of those that do not.
+func goroutinesLeft(patience time.Duration) string {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		buf := make([]byte, 1<<20)
+		var left []string
+		for i, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if i > 0 && strings.Contains(stack, "halfshake") {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 || time.Now().After(deadline) {
+			return strings.Join(left, "\n\n")
+		}
+	}
+}
+
+// The certificates of the tests. The client's chains have two certificates.
+var (
+	serverCA   = testca.Root("server CA", testca.ECDSA)
+	clientRoot = testca.Root("client root", testca.ECDSA)
+	clientCA   = clientRoot.Intermediate("client CA")
+	otherRoot  = testca.Root("other root", testca.ECDSA)
+	serverCert = serverCA.Server("a.example", "b.example")
+	clientCert = clientCA.Client("alice", time.Now().Add(24*time.Hour))
+)
+
+var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
+
+// newCache makes a cache whose log goes where the search for secrets looks, and
+// checks it when the test ends.
+func newCache(t testing.TB, cfg Config) *Cache {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(testsecrets.LogWriter(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		checkCache(t, c)
+		c.Close()
+		if n := c.Stats().Number; n != 0 {
+			t.Errorf("%d sessions after Close", n)
+		}
+	})
+	return c
+}
+
+// checkCache checks what always holds of a cache that is at rest.
+func checkCache(t testing.TB, c *Cache) {
+	t.Helper()
+	seen, bytes := map[string]bool{}, 0
+	for s := range c.Sessions() {
+		if seen[string(s.id)] {
+			t.Errorf("two sessions of one id")
+		}
+		if !validID(s.id) || s.encodedSize() > MaxSessionSize {
+			t.Errorf("%v: an id of %d bytes, %d in all", s, len(s.id), s.encodedSize())
+		}
+		seen[string(s.id)] = true
+		bytes += sessionEntry{s}.Size()
+	}
+	st := c.Stats()
+	if int(st.Number) != len(seen) || int(st.Bytes) != bytes {
+		t.Errorf("Stats says %d sessions of %d bytes; they are %d of %d", st.Number, st.Bytes, len(seen), bytes)
+	}
+	if size := c.Size(); size > 0 && len(seen) > size || int64(bytes) > c.maxBytes {
+		t.Errorf("%d sessions of %d bytes; the bounds are %d and %d", len(seen), bytes, size, c.maxBytes)
+	}
+}
+
+// A clock is a time that tests set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Now().Truncate(time.Second)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// A door is one of the three ways in which a server uses a cache.
+type door struct {
+	name string
+	open func(t testing.TB, c *Cache, config *tls.Config) opener
+}
+
+// An opener makes the server's side of a connection.
+type opener func(net.Conn) handshaker
+
+type handshaker interface {
+	net.Conn
+	HandshakeContext(context.Context) error
+	ConnectionState() tls.ConnectionState
+}
+
+var (
+	viaConfig = door{"ServerConfig", func(t testing.TB, c *Cache, config *tls.Config) opener {
+		hooked := must(c.ServerConfig(config))(t)
+		return func(raw net.Conn) handshaker { return tls.Server(raw, hooked) }
+	}}
+	viaListener = door{"NewListener", func(t testing.TB, c *Cache, config *tls.Config) opener {
+		inner := &queue{conns: make(chan net.Conn, 1)}
+		l := must(c.NewListener(inner, config))(t)
+		var mu sync.Mutex
+		return func(raw net.Conn) handshaker {
+			mu.Lock()
+			defer mu.Unlock()
+			inner.conns <- raw
+			return must(l.Accept())(t).(*tls.Conn)
+		}
+	}}
+	viaServer = door{"Server", func(t testing.TB, c *Cache, config *tls.Config) opener {
+		return func(raw net.Conn) handshaker { return must(c.Server(raw, config))(t) }
+	}}
+	doors = []door{viaConfig, viaListener, viaServer}
+)
+
+// A queue is a net.Listener of connections that the test puts in.
+type queue struct{ conns chan net.Conn }
+
+func (q *queue) Accept() (net.Conn, error) { return <-q.conns, nil }
+func (q *queue) Close() error              { return nil }
+func (q *queue) Addr() net.Addr            { return &net.UnixAddr{} }
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// serverConfig is a server without client certificates.
+func serverConfig() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{serverCert}}
+}
+
+// verifying is a server that verifies client certificates.
+func verifying() *tls.Config {
+	cfg := serverConfig()
+	cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, clientRoot.Pool()
+	return cfg
+}
+
+// A client is a TLS client with a jar for the one session it will offer next.
+type client struct {
+	version    uint16
+	serverName string
+	cert       *tls.Certificate
+	suites     []uint16
+	protos     []string
+
+	jar *jar
+}
+
+func newClient(version uint16) *client {
+	return &client{version: version, serverName: "a.example", jar: &jar{}}
+}
+
+func (c *client) withCert(cert tls.Certificate) *client { c.cert = &cert; return c }
+
+func (c *client) config() *tls.Config {
+	cfg := &tls.Config{
+		RootCAs: serverCA.Pool(), ServerName: c.serverName, MinVersion: c.version, MaxVersion: c.version,
+		CipherSuites: c.suites, NextProtos: c.protos,
+		ClientSessionCache: c.jar, KeyLogWriter: testsecrets.KeyLog(),
+	}
+	if c.cert != nil {
+		cfg.Certificates = []tls.Certificate{*c.cert}
+	}
+	return cfg
+}
+
+// A jar is a ClientSessionCache of one session, whatever the name; every session
+// in it is recorded for the search for secrets.
+type jar struct {
+	mu      sync.Mutex
+	session *tls.ClientSessionState
+	frozen  bool // keeps what it has, as a client does that reuses one session
+}
+
+func (j *jar) Get(string) (*tls.ClientSessionState, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.session, j.session != nil
+}
+
+func (j *jar) Put(_ string, s *tls.ClientSessionState) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if s == nil || j.frozen {
+		return
+	}
+	j.session = s
+	ticket, state, err := s.ResumptionState()
+	if err != nil || state == nil {
+		return
+	}
+	bytes, _ := state.Bytes()
+	testsecrets.Record(ticket, clientSecret(bytes))
+}
+
+// clientSecret is the secret in the encoding of a client's session, whose head is
+// that of a server's: version, type, suite, created_at.
+func clientSecret(state []byte) []byte {
+	const head = 2 + 1 + 2 + 8
+	if len(state) < head+1 || len(state) < head+1+int(state[head]) {
+		return nil
+	}
+	return state[head+1 : head+1+int(state[head])]
+}
+
+// id is the id that the client would offer.
+func (j *jar) id() []byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.session == nil {
+		return nil
+	}
+	ticket, _, _ := j.session.ResumptionState()
+	return ticket
+}
+
+// An outcome is what both sides saw of one connection.
+type outcome struct {
+	resumed   bool
+	clientErr error
+	serverErr error
+	session   *Session // SessionOf, on the server
+	state     tls.ConnectionState
+}
+
+// connect makes one connection, exchanges a byte and closes it cleanly.
+func connect(t testing.TB, open opener, cl *client) outcome {
+	t.Helper()
+	o := dial(t, open, cl.config(), func(s handshaker) error { return nil })
+	return o
+}
+
+// connectOK is connect for a handshake that must succeed.
+func connectOK(t testing.TB, open opener, cl *client) outcome {
+	t.Helper()
+	o := connect(t, open, cl)
+	if o.clientErr != nil || o.serverErr != nil {
+		t.Fatalf("the handshake failed: client: %v; server: %v", o.clientErr, o.serverErr)
+	}
+	return o
+}
+
+func dial(t testing.TB, open opener, config *tls.Config, serve func(handshaker) error) outcome {
+	t.Helper()
+	near, far := socketPair(t)
+	server := open(far)
+	served := make(chan error, 1)
+	var o outcome
+	go func() {
+		defer server.Close()
+		served <- func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			defer cancel()
+			if err := server.HandshakeContext(ctx); err != nil {
+				return err
+			}
+			o.session, _ = SessionOf(server)
+			if _, err := server.Write([]byte{1}); err != nil {
+				return err
+			}
+			if err := serve(server); err != nil {
+				return err
+			}
+			_, err := io.Copy(io.Discard, server)
+			return err
+		}()
+	}()
+	conn := tls.Client(near, config)
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_, o.clientErr = io.ReadFull(conn, make([]byte, 1))
+	o.state = conn.ConnectionState()
+	o.resumed = o.state.DidResume
+	conn.Close()
+	near.Close()
+	o.serverErr = <-served
+	if errors.Is(o.serverErr, syscall.EPIPE) || errors.Is(o.serverErr, syscall.ECONNRESET) {
+		o.serverErr = o.clientErr // the client went first
+	}
+	return o
+}
+
+// socketPair returns the two ends of a connection within this process.
+func socketPair(t testing.TB) (near, far net.Conn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fileConn(t, fds[0]), fileConn(t, fds[1])
+}
+
+func fileConn(t testing.TB, fd int) net.Conn {
+	t.Helper()
+	f := os.NewFile(uintptr(fd), "socketpair")
+	defer f.Close()
+	return must(net.FileConn(f))(t)
+}
+
+// forAll runs f through each door and version.
+func forAll(t *testing.T, f func(t *testing.T, d door, version uint16)) {
+	for _, d := range doors {
+		for _, v := range versions {
+			t.Run(d.name+"/"+strings.ReplaceAll(tls.VersionName(v), " ", ""), func(t *testing.T) { f(t, d, v) })
+		}
+	}
+}
+
+// wantRefused checks that exactly one session was refused, for that reason.
+func wantRefused(t testing.TB, c *Cache, want Refusal) {
+	t.Helper()
+	for r, n := range c.Stats().Refused {
+		if r == want && n != 1 || r != want && n != 0 {
+			t.Errorf("refused[%v] = %d; want one %v and no other", r, n, want)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package halfshake
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+)
+
+// NewListener returns a listener whose connections use the cache: Accept returns
+// a *tls.Conn, so that net/http speaks HTTP/2 over it. Errors are those of
+// [Cache.ServerConfig], but for MaxChainAge, which holds here in every version.
+// Closing the listener closes inner, and no connection.
+func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listener, error) {
+	if inner == nil {
+		return nil, errors.New("halfshake: the net.Listener is nil")
+	}
+	if err := c.checkConfig(config); err != nil {
+		return nil, err
+	}
+	return &listener{Listener: inner, cache: c, config: config.Clone()}, nil
+}
+
+type listener struct {
+	net.Listener
+	cache  *Cache
+	config *tls.Config
+}
+
+// Accept returns the next connection; its handshake has not begun.
+func (l *listener) Accept() (net.Conn, error) {
+	raw, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	state := l.cache.newConnState(raw)
+	return tls.Server(state, l.cache.hooked(l.config, state)), nil
+}

@@ -1,0 +1,164 @@
+package halfshake
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/sessionstate"
+)
+
+// A Session is what a client may resume: OpenSSL's SSL_SESSION. It holds the
+// resumable secret, what was agreed when the session was made, and the scope it
+// may be resumed under.
+//
+// A Session never changes, and so is safe for concurrent use. To change one,
+// encode it, change the encoding, parse it and [Cache.Add] the result. Its
+// formatted and logged forms carry neither its id nor its secret; the slices
+// that its methods return are copies.
+type Session struct {
+	// serial tells this object from another of the same id.
+	serial uint64
+
+	id               []byte
+	version, suite   uint16
+	created, expires int64 // Unix seconds
+	chainStart       int64 // Unix seconds
+	serverName, alpn string
+	scope            [32]byte
+	state            []byte // of crypto/tls, verbatim
+}
+
+// Bounds of a session. MaxIDSize is that of TLS 1.2's session_id field (RFC
+// 5246 section 7.4.1.2), and so of every id here; see CVE-2002-0656.
+const (
+	// MaxIDSize is the length in bytes of the longest session id.
+	MaxIDSize = 32
+	// MaxSessionSize is the length in bytes of the largest encoded session;
+	// a larger one is not cached.
+	MaxSessionSize = 16 << 10
+)
+
+// sessionOverhead is what an entry costs beyond the bytes that it points to: the
+// Session, its place in the internal cache, and the allocator's rounding. It is
+// measured by TestAccountedBytesCoverTheHeap.
+const sessionOverhead = 640
+
+var lastSerial atomic.Uint64
+
+func nextSerial() uint64 { return lastSerial.Add(1) }
+
+// ID returns the session id, 1 to 32 bytes. It is a bearer's name for the
+// session: keep it out of logs, and use [Session.Ref] there.
+func (s *Session) ID() []byte { return append([]byte(nil), s.id...) }
+
+// Ref names the session in logs and answers without giving its id away: the
+// first 16 hexadecimal digits of a digest of the id.
+func (s *Session) Ref() string { return refOf(s.id) }
+
+func refOf(id []byte) string {
+	h := sha256.New()
+	io.WriteString(h, "halfshake session ref\x00")
+	h.Write(id)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Created returns when the session was established, or, under [UpdateTime], last
+// used; in whole seconds.
+func (s *Session) Created() time.Time { return time.Unix(s.created, 0) }
+
+// Expires returns the last second in which the session may be resumed.
+func (s *Session) Expires() time.Time { return time.Unix(s.expires, 0) }
+
+// ChainStart returns when the full handshake took place from which this session
+// descends through resumptions. Under [Cache.ServerConfig] a TLS 1.3 session
+// starts a chain of its own.
+func (s *Session) ChainStart() time.Time { return time.Unix(s.chainStart, 0) }
+
+// Version returns the protocol version, as in [tls.ConnectionState].
+func (s *Session) Version() uint16 { return s.version }
+
+// CipherSuite returns the cipher suite, as in [tls.ConnectionState].
+func (s *Session) CipherSuite() uint16 { return s.suite }
+
+// ServerName returns the name that the client asked for (SNI), or "".
+func (s *Session) ServerName() string { return s.serverName }
+
+// ALPN returns the application protocol that was agreed, or "".
+func (s *Session) ALPN() string { return s.alpn }
+
+// Scope returns the digest of what the session may be resumed under.
+func (s *Session) Scope() [32]byte { return s.scope }
+
+// PeerCertificates returns the client's certificates, leaf first, parsed anew at
+// each call; nil if it sent none, or if this release of Go cannot decode the
+// session.
+func (s *Session) PeerCertificates() []*x509.Certificate {
+	st, err := sessionstate.Parse(s.state)
+	if err != nil || len(st.Certificates) == 0 {
+		return nil
+	}
+	certs, err := st.PeerCertificates()
+	if err != nil {
+		return nil
+	}
+	return certs
+}
+
+// The internal cache's view of a session; see sessioncache.Value.
+
+// sessionEntry is a Session as the internal cache holds it.
+type sessionEntry struct{ *Session }
+
+func (e sessionEntry) Key() string         { return string(e.id) }
+func (e sessionEntry) Serial() uint64      { return e.serial }
+func (e sessionEntry) ExpirySecond() int64 { return e.expires }
+func (e sessionEntry) Size() int {
+	return sessionOverhead + len(e.id) + len(e.serverName) + len(e.alpn) + len(e.state)
+}
+
+// expiredAt reports whether the session's time is over: at its very last second
+// it is not.
+func (s *Session) expiredAt(now time.Time) bool { return now.After(s.Expires()) }
+
+// renewed returns the same session, with its timeout counted from now.
+func (s *Session) renewed(now time.Time) *Session {
+	r := *s
+	r.created = now.Unix()
+	r.expires = r.created + (s.expires - s.created)
+	return &r
+}
+
+// String returns the session's ref, version and expiry.
+func (s *Session) String() string {
+	if s == nil {
+		return "Session(nil)"
+	}
+	return fmt.Sprintf("Session(%s, %s, expires %s)", s.Ref(), versionName(s.version), s.Expires().UTC().Format(time.RFC3339))
+}
+
+// GoString returns the same as String: %#v must not show the id either.
+func (s *Session) GoString() string { return s.String() }
+
+// Format writes the same as String for every verb.
+func (s *Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// LogValue is a group of the ref and what is public about the session.
+func (s *Session) LogValue() slog.Value {
+	if s == nil {
+		return slog.StringValue(s.String())
+	}
+	return slog.GroupValue(slog.String("ref", s.Ref()), slog.String("version", versionName(s.version)),
+		slog.Time("expires", s.Expires()))
+}
+
+// encodedSize is the length of the session's encoding.
+func (s *Session) encodedSize() int {
+	const fixed = 4 + 1 + 2 + 2 + 8 + 8 + 8 + 1 + 1 + 32 + 2
+	return fixed + len(s.id) + len(s.serverName) + len(s.alpn) + len(s.state)
+}
