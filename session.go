@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/sessioncache"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -47,7 +48,7 @@ const (
 // sessionOverhead is what an entry costs beyond the bytes that it points to: the
 // Session, its place in the internal cache, and the allocator's rounding. It is
 // measured by TestAccountedBytesCoverTheHeap.
-const sessionOverhead = 640
+const sessionOverhead = sessioncache.Overhead + 192
 
 var lastSerial atomic.Uint64
 
@@ -134,25 +135,22 @@ func (s *Session) renewed(now time.Time) *Session {
 	return &r
 }
 
+// The forms of a session in text. Their receiver is a value, so that a Session
+// that was copied by mistake is covered too.
+
 // String returns the session's ref, version and expiry.
-func (s *Session) String() string {
-	if s == nil {
-		return "Session(nil)"
-	}
+func (s Session) String() string {
 	return fmt.Sprintf("Session(%s, %s, expires %s)", s.Ref(), versionName(s.version), s.Expires().UTC().Format(time.RFC3339))
 }
 
 // GoString returns the same as String: %#v must not show the id either.
-func (s *Session) GoString() string { return s.String() }
+func (s Session) GoString() string { return s.String() }
 
 // Format writes the same as String for every verb.
-func (s *Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+func (s Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // LogValue is a group of the ref and what is public about the session.
-func (s *Session) LogValue() slog.Value {
-	if s == nil {
-		return slog.StringValue(s.String())
-	}
+func (s Session) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("ref", s.Ref()), slog.String("version", versionName(s.version)),
 		slog.Time("expires", s.Expires()))
 }

@@ -1,0 +1,208 @@
+package halfshake
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/sessioncache"
+)
+
+func TestSessionEncoding(t *testing.T) {
+	for _, version := range versions {
+		c := newCache(t, Config{Scope: "test"})
+		s := madeUnder(t, c, verifying(), version)
+		data := must(s.MarshalBinary())(t)
+		again := must(ParseSession(data))(t)
+		if again.serial == s.serial {
+			t.Error("a parsed session passes for the one that was encoded")
+		}
+		if !bytes.Equal(must(again.MarshalBinary())(t), data) || len(data) != s.encodedSize() {
+			t.Error("the encoding does not come back")
+		}
+		if again.String() != s.String() || again.Scope() != s.Scope() || len(again.PeerCertificates()) != 2 {
+			t.Errorf("%v became %v", s, again)
+		}
+		for i := range data {
+			if _, err := ParseSession(data[:i]); !errors.Is(err, ErrBadSession) {
+				t.Fatalf("the first %d bytes parse: %v", i, err)
+			}
+		}
+		if _, err := ParseSession(append(data, 0)); !errors.Is(err, ErrBadSession) {
+			t.Error("trailing bytes parse")
+		}
+	}
+	if _, err := ParseSession(make([]byte, MaxSessionSize+1)); !errors.Is(err, ErrBadSession) || !strings.Contains(err.Error(), "16384") {
+		t.Errorf("too large: %v", err)
+	}
+	if _, err := (*Session)(nil).MarshalBinary(); err == nil {
+		t.Error("nil was encoded")
+	}
+}
+
+// What parses encodes to the same bytes, and no bytes do harm: accessors, Add,
+// the ladder.
+func FuzzParseSessionReencodes(f *testing.F) {
+	c, _ := New(Config{Scope: "test"})
+	f.Cleanup(func() { c.Close() })
+	for _, version := range versions {
+		for _, config := range []*tls.Config{serverConfig(), verifying()} {
+			data, _ := madeUnder(f, c, config, version).MarshalBinary()
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ParseSession(data)
+		if err != nil {
+			return
+		}
+		if again, err := s.MarshalBinary(); err != nil || !bytes.Equal(again, data) {
+			t.Fatalf("re-encoding: %v", err)
+		}
+		if s.PeerCertificates(); s.Expires().Before(s.Created()) {
+			t.Fatal("expires before it is created")
+		}
+		if c.Add(s) != !s.expiredAt(c.time()) {
+			t.Fatal("Add")
+		}
+		c.Remove(s)
+		c.refuse(proposal{ctx: t.Context(), id: s.id, suite: s.suite, info: ConnInfo{Version: s.version, ServerName: s.serverName},
+			policy: policy{config: verifying(), scope: "test"}}, s)
+	})
+}
+
+// No way of printing a session shows its id or secret.
+func TestSessionRedactsItself(t *testing.T) {
+	c := newCache(t, Config{})
+	s := madeUnder(t, c, serverConfig(), tls.VersionTLS12)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "session", s, "sessions", []*Session{s})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "session", s, "value", *s)
+	out := log.String()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%p", "%T"} {
+		out += fmt.Sprintf(verb, s) + fmt.Sprintf(verb, []any{s, map[string]*Session{"s": s}, sessionEntry{s}})
+	}
+	js, _ := json.Marshal(s)
+	out += string(js) + fmt.Sprint(s.GoString(), (*Session)(nil))
+	mustNotContain(t, out, s.id)
+	mustNotContain(t, out, secretOf(s.state))
+	if !strings.Contains(out, s.Ref()) {
+		t.Error("the ref is not there")
+	}
+	if s.Ref() != s.Ref() || strings.Contains(s.Ref(), hex.EncodeToString(s.id[:4])) {
+		t.Error("the ref is not a digest of the id")
+	}
+}
+
+func mustNotContain(t *testing.T, text string, secret []byte) {
+	t.Helper()
+	for _, form := range []string{string(secret), hex.EncodeToString(secret), strings.ToUpper(hex.EncodeToString(secret)), strings.Trim(fmt.Sprint(secret), "[]")} {
+		if strings.Contains(text, form) {
+			t.Errorf("a secret is shown in: %.80q…", text)
+		}
+	}
+}
+
+// withoutID takes out what a callback's error may tell.
+func TestErrorsAreCleanedOfTheID(t *testing.T) {
+	for range 100 {
+		id := randomID()
+		text := fmt.Sprintf("%s|%x|%X|% x|%v|%q|%+q|%s", id, id, id, id, id, id, id, []byte(id))
+		mustNotContain(t, withoutID(text, id), id)
+	}
+	if got := withoutID("redis: connection refused", randomID()); got != "redis: connection refused" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestStatsJSONHasOpenSSLsNames(t *testing.T) {
+	c := newCache(t, Config{})
+	var got map[string]any
+	if err := json.Unmarshal(must(json.Marshal(c.Stats()))(t), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields("number connect connect_good connect_renegotiate accept accept_good accept_renegotiate hits cb_hits misses timeouts cache_full refused") {
+		if _, ok := got[name]; !ok {
+			t.Errorf("no %q", name)
+		}
+	}
+	refused := got["refused"].(map[string]any)
+	if len(refused) != int(endOfRefusals)-1 || refused["scope"] == nil {
+		t.Errorf("refused: %v", refused)
+	}
+	var back Stats
+	if err := json.Unmarshal(must(json.Marshal(c.Stats()))(t), &back); err != nil || len(back.Refused) != len(refused) {
+		t.Errorf("the JSON does not come back: %v", err)
+	}
+}
+
+// Names of causes and reasons are there, once each.
+func TestNamesAreDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for r := Refusal(1); r < endOfRefusals; r++ {
+		if name := r.String(); name == "" || seen[name] {
+			t.Errorf("refusal %d: %q", r, name)
+		} else {
+			seen[name] = true
+		}
+	}
+	clear(seen)
+	for c := Expired; c <= Closed; c++ {
+		if name := c.String(); name == "" || name == "unknown" || seen[name] {
+			t.Errorf("cause %d: %q", c, name)
+		} else {
+			seen[name] = true
+		}
+	}
+}
+
+// The accounted bytes of a full cache are at least what it takes of the heap.
+func TestAccountedBytesCoverTheHeap(t *testing.T) {
+	const n = 20_000
+	c := newCache(t, Config{Size: n})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range n {
+		s := testSession(c, 10)
+		s.state = make([]byte, 57)
+		c.Add(s)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	used := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	if accounted := c.internal.Bytes(); used > accounted || accounted > 3*used {
+		t.Errorf("%d bytes of heap are accounted at %d", used, accounted)
+	} else {
+		t.Logf("a session of 57 bytes of state: %d bytes of heap, accounted at %d (of which %d are the internal cache's)", used/n, accounted/n, sessioncache.Overhead)
+	}
+}
+
+// A chain that makes a session larger than 16 KiB is not cached, and its
+// handshake is none the worse.
+func TestTooLarge(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		big := clientCA.Client("alice", time.Now().Add(time.Hour))
+		for range 40 { // crypto/tls takes chains longer than they need to be
+			big.Certificate = append(big.Certificate, clientRoot.Cert.Raw)
+		}
+		c := newCache(t, Config{Scope: "test"})
+		open, cl := d.open(t, c, verifying()), newClient(version).withCert(big)
+		for range 2 {
+			if connectOK(t, open, cl).resumed {
+				t.Error("resumed")
+			}
+		}
+		if st := c.Stats(); st.Refused[RefusedTooLarge] != 2 || st.Number != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
