@@ -53,7 +53,7 @@ var (
 	clientRoot = testca.Root("client root", testca.ECDSA)
 	clientCA   = clientRoot.Intermediate("client CA")
 	otherRoot  = testca.Root("other root", testca.ECDSA)
-	serverCert = serverCA.Server("a.example", "b.example")
+	serverCert = serverCA.Server("a.example", "b.example", "verified.example", "unscoped.example")
 	clientCert = clientCA.Client("alice", time.Now().Add(24*time.Hour))
 )
 

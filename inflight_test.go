@@ -1,0 +1,61 @@
+package halfshake
+
+import (
+	"crypto/tls"
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// Many connections resume one TLS 1.2 session at once, and many resume others:
+// each answer keeps its session's id, and nothing is left in the table.
+func TestInFlightConcurrently(t *testing.T) {
+	c := newCache(t, Config{})
+	open := viaConfig.open(t, c, serverConfig())
+	var clients []*client
+	for range 4 {
+		cl := newClient(tls.VersionTLS12)
+		connectOK(t, open, cl)
+		clients = append(clients, cl)
+	}
+	var wg sync.WaitGroup
+	for i := range 64 {
+		cl := *clients[i%len(clients)]
+		cl.jar = &jar{session: cl.jar.session}
+		wg.Go(func() {
+			id := string(cl.jar.id())
+			if o := connect(t, open, &cl); !o.resumed || string(cl.jar.id()) != id {
+				t.Errorf("resumed %v with its id %v: %v", o.resumed, string(cl.jar.id()) == id, o.clientErr)
+			}
+		})
+	}
+	wg.Wait()
+	if st := c.Stats(); st.Number != 4 || st.Hits != 64 {
+		t.Errorf("%+v", st)
+	}
+	if n := len(c.inFlight.younger) + len(c.inFlight.older); n != 0 {
+		t.Errorf("%d flights left", n)
+	}
+}
+
+// Sessions that crypto/tls does not resume after all are pushed out: the table is
+// bounded, and what is young enough is still found.
+func TestInFlightIsBounded(t *testing.T) {
+	f, s := newInFlight(), &Session{}
+	secret := func(i int) []byte { return fmt.Appendf(nil, "secret %d", i) }
+	for i := range 10 * maxInFlight {
+		f.put(secret(i), s)
+		if n := len(f.younger) + len(f.older); n > 2*maxInFlight {
+			t.Fatalf("%d flights after %d", n, i)
+		}
+	}
+	last := 10*maxInFlight - 1
+	if f.take(secret(last-maxInFlight+1)) != s || f.take(secret(last)) != s || f.take(secret(last)) != nil || f.take(secret(0)) != nil {
+		t.Error("take: want the young, once, and not the old")
+	}
+	f.put(secret(1), s)
+	f.put(secret(1), s)
+	if f.take(secret(1)) != s || f.take(secret(1)) != s || f.take(secret(1)) != nil {
+		t.Error("two flights of one session")
+	}
+}
