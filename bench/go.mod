@@ -1,0 +1,9 @@
+module github.com/halfshake/halfshake/bench
+
+go 1.26.0
+
+require github.com/halfshake/halfshake v0.0.0
+
+require golang.org/x/crypto v0.58.0 // indirect
+
+replace github.com/halfshake/halfshake => ../
