@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/sessioncache"
+	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
 // A Cache is the session half of an SSL_CTX: an internal cache, the callbacks of
@@ -32,11 +33,13 @@ type Cache struct {
 	internal *sessioncache.Cache[sessionEntry]
 	inFlight *inFlight
 	counters counters
-	mode     atomic.Uint32 // a normal Mode
-	timeout  atomic.Int64  // seconds
-	onNew    atomic.Pointer[NewFunc]
-	onGet    atomic.Pointer[GetFunc]
-	onRemove atomic.Pointer[RemoveFunc]
+
+	authorities sessionstate.Authorities
+	mode        atomic.Uint32 // a normal Mode
+	timeout     atomic.Int64  // seconds
+	onNew       atomic.Pointer[NewFunc]
+	onGet       atomic.Pointer[GetFunc]
+	onRemove    atomic.Pointer[RemoveFunc]
 
 	// ctx ends with Close. clearing is set while an automatic flush runs.
 	ctx      context.Context

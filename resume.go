@@ -119,7 +119,7 @@ func (c *Cache) refuse(p proposal, s *Session) Refusal {
 		hasCertificate && p.policy.config.ClientAuth == tls.NoClientCert {
 		return RefusedClientCertificate
 	}
-	if hasCertificate && !chainHolds(p.policy, state) {
+	if hasCertificate && !c.chainHolds(p.policy, state) {
 		return RefusedUntrusted
 	}
 	if !c.callAuthorize(p.info, s) {
@@ -164,19 +164,19 @@ func suiteMayResume(p proposal, s *Session) bool {
 // chainHolds reports whether the client's certificates are still good under the
 // policy: the leaf in its time, and, where the policy verifies, a chain that was
 // verified once, whole in its time and ending in today's roots.
-func chainHolds(p policy, state *sessionstate.State) bool {
-	peer, err := state.PeerCertificates()
+func (c *Cache) chainHolds(p policy, state *sessionstate.State) bool {
+	leaf, err := state.Leaf()
 	if err != nil {
 		return false
 	}
-	now, leaf := p.now(), peer[0]
+	now := p.now()
 	if !inItsTime(leaf, now) {
 		return false
 	}
 	if !p.verifiesCertificate() {
 		return true
 	}
-	chains, err := state.VerifiedChains(leaf)
+	chains, err := state.VerifiedChains(leaf, &c.authorities)
 	if err != nil {
 		return false
 	}

@@ -131,13 +131,23 @@ func (st *State) PeerCertificates() ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// VerifiedChains parses the verified chains, each with leaf as its first.
-func (st *State) VerifiedChains(leaf *x509.Certificate) ([][]*x509.Certificate, error) {
+// Leaf parses the client's own certificate; State must have one.
+func (st *State) Leaf() (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(st.Certificates[0])
+	if err != nil {
+		return nil, fmt.Errorf("sessionstate: client certificate: %w", err)
+	}
+	return cert, nil
+}
+
+// VerifiedChains returns the verified chains, each with leaf as its first. The
+// authorities in them are parsed once for all sessions.
+func (st *State) VerifiedChains(leaf *x509.Certificate, authorities *Authorities) ([][]*x509.Certificate, error) {
 	chains := make([][]*x509.Certificate, 0, len(st.Chains))
 	for _, rest := range st.Chains {
 		chain := []*x509.Certificate{leaf}
 		for _, der := range rest {
-			cert, err := x509.ParseCertificate(der)
+			cert, err := authorities.parse(der)
 			if err != nil {
 				return nil, fmt.Errorf("sessionstate: verified chain: %w", err)
 			}

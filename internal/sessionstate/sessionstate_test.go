@@ -93,7 +93,7 @@ func TestParseAgreesWithTheConnection(t *testing.T) {
 
 func compareChains(t *testing.T, st *State, cs tls.ConnectionState) {
 	t.Helper()
-	chains, err := st.VerifiedChains(cs.PeerCertificates[0])
+	chains, err := st.VerifiedChains(cs.PeerCertificates[0], new(Authorities))
 	if err != nil || len(chains) != len(cs.VerifiedChains) {
 		t.Fatalf("%d chains, want %d: %v", len(chains), len(cs.VerifiedChains), err)
 	}
@@ -171,7 +171,7 @@ func FuzzParse(f *testing.F) {
 		}
 		peer, err := st.PeerCertificates()
 		if err == nil && len(peer) > 0 {
-			_, err = st.VerifiedChains(peer[0])
+			_, err = st.VerifiedChains(peer[0], new(Authorities))
 		}
 		if err != nil || len(st.Chains) > 0 && len(peer) == 0 {
 			return
@@ -184,4 +184,23 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("re-encoding: %v", err)
 		}
 	})
+}
+
+// Authorities are parsed once, errors are not kept, and their number is bounded.
+func TestAuthorities(t *testing.T) {
+	var a Authorities
+	first := testca.Root("first", testca.ECDSA).Cert
+	got, err := a.parse(first.Raw)
+	if again, _ := a.parse(bytes.Clone(first.Raw)); err != nil || !got.Equal(first) || again != got {
+		t.Errorf("parsed twice, or %v", err)
+	}
+	if _, err := a.parse(first.Raw[1:]); err == nil || len(a.certs) != 1 {
+		t.Errorf("garbage: %v; %d kept", err, len(a.certs))
+	}
+	for i := range maxAuthorities - 1 {
+		a.certs[string(rune(i))] = got
+	}
+	if _, err := a.parse(testca.Root("one more", testca.ECDSA).Cert.Raw); err != nil || len(a.certs) > maxAuthorities {
+		t.Errorf("%d kept: %v", len(a.certs), err)
+	}
 }
