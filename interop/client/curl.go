@@ -1,0 +1,28 @@
+package client
+
+import (
+	"context"
+	"net"
+)
+
+// Curl is curl, which keeps its sessions in memory: one process, two connections. It does not say whether the server
+// took the session. Over OpenSSL, as in Debian, it sets SSL_OP_NO_TICKET, which in TLS 1.3 changes nothing.
+var Curl = Driver{Name: "curl", Binary: "curl", Package: "curl", SessionIDs: true, visit: visitCurl}
+
+func visitCurl(ctx context.Context, target Target) ([]Visit, error) {
+	at := net.JoinHostPort(target.ServerName, target.Port)
+	args := []string{
+		"-q", "-sS", "-v", "-i", "--raw", "--noproxy", "*", "--http1.1", "-H", "Connection: close",
+		"--resolve", at + ":" + target.Host, "--cacert", target.Roots,
+		"--tlsv" + target.Version, "--tls-max", target.Version,
+	}
+	if target.Key != "" {
+		args = append(args, "--cert", target.Chain, "--key", target.Key)
+	}
+	url := "https://" + at + "/connection.json"
+	out, err := output(command(ctx, target, "curl", append(args, url, url)...))
+	if err != nil {
+		return nil, err
+	}
+	return untold(out)
+}

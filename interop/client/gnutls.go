@@ -1,0 +1,114 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// GnuTLS is gnutls-cli told to resume by the inline command ^resume^: what --resume does, except that the first
+// connection can be used too.
+var GnuTLS = Driver{Name: "gnutls-cli ^resume^", Binary: "gnutls-cli", Package: "gnutls-bin", visit: visitGnuTLS}
+
+// GnuTLSFlag is "gnutls-cli --resume": the first connection is closed right after its handshake, without a request, so
+// its Visit is empty.
+var GnuTLSFlag = Driver{Name: "gnutls-cli --resume", Binary: "gnutls-cli", Package: "gnutls-bin", visit: visitGnuTLSFlag}
+
+const (
+	gnutlsHandshake = "Handshake was completed"
+	gnutlsResumed   = "*** This is a resumed session"
+)
+
+func visitGnuTLS(ctx context.Context, target Target) ([]Visit, error) {
+	g, err := startGnuTLS(ctx, target, "--inline-commands")
+	if err != nil {
+		return nil, err
+	}
+	g.await(gnutlsHandshake)
+	g.say(request(target, "keep-alive"))
+	first := Visit{Answer: g.answer(), View: g.view()}
+	g.say("^resume^\n")
+	g.await(gnutlsHandshake)
+	g.say(request(target, "close"))
+	second := Visit{Answer: g.answer(), View: g.view()}
+	return []Visit{first, second}, g.end()
+}
+
+func visitGnuTLSFlag(ctx context.Context, target Target) ([]Visit, error) {
+	g, err := startGnuTLS(ctx, target, "--resume")
+	if err != nil {
+		return nil, err
+	}
+	g.await(gnutlsHandshake)
+	g.await(gnutlsHandshake)
+	g.say(request(target, "close"))
+	second := Visit{Answer: g.answer(), View: g.view()}
+	return []Visit{{}, second}, g.end()
+}
+
+// gnutls is a conversation with gnutls-cli. The first error ends it: what follows does nothing, and end returns it.
+type gnutls struct {
+	in     io.WriteCloser
+	out    *bufio.Reader
+	log    bytes.Buffer // all of stdout that was read
+	stderr bytes.Buffer
+	wait   func() error
+	err    error
+}
+
+func startGnuTLS(ctx context.Context, target Target, flag string) (*gnutls, error) {
+	cmd := command(ctx, target, "gnutls-cli", flag, "--sni-hostname", target.ServerName,
+		"--verify-hostname", target.ServerName, "--alpn", "http/1.1", "--x509cafile", target.Roots,
+		"--priority", "NORMAL:-VERS-ALL:+VERS-TLS"+target.Version, "--port", target.Port, target.Host)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	g := &gnutls{in: in, wait: cmd.Wait}
+	cmd.Stderr = &g.stderr
+	g.out = bufio.NewReader(io.TeeReader(out, &g.log))
+	return g, cmd.Start()
+}
+
+func (g *gnutls) say(text string) {
+	if g.err == nil {
+		_, g.err = io.WriteString(g.in, text)
+	}
+}
+
+// await reads up to a line with text in it.
+func (g *gnutls) await(text string) {
+	for line := ""; g.err == nil && !strings.Contains(line, text); {
+		line, g.err = g.out.ReadString('\n')
+	}
+}
+
+func (g *gnutls) answer() (answer Answer) {
+	if g.err == nil {
+		answer, g.err = readAnswer(g.out)
+	}
+	return answer
+}
+
+// view is that of the latest connection.
+func (g *gnutls) view() View { return viewBy(g.log.Bytes(), gnutlsResumed) }
+
+// end waits for the client's end, which the server's closing brings about.
+func (g *gnutls) end() error {
+	_ = g.in.Close()
+	_, _ = io.Copy(io.Discard, g.out)
+	if err := g.wait(); g.err == nil {
+		g.err = err
+	}
+	if g.err != nil {
+		return failure(fmt.Errorf("conversation: %w", g.err), g.log.Bytes(), g.stderr.Bytes())
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package client
+
+import (
+	"context"
+	_ "embed"
+	"os"
+	"path/filepath"
+)
+
+// Java is Java's own TLS client, running a class of ours from its source. It does not say whether the server took the
+// session. In TLS 1.2 it offers a ticket only where the full handshake's ServerHello had a session id.
+var Java = Driver{
+	Name: "java", Binary: "java", Package: "openjdk-17-jdk-headless", SessionIDs: true, visit: visitJava,
+}
+
+//go:embed testdata/Client.java
+var javaSource []byte
+
+func visitJava(ctx context.Context, target Target) ([]Visit, error) {
+	source := filepath.Join(target.Dir, "Client.java")
+	if err := os.WriteFile(source, javaSource, 0o600); err != nil {
+		return nil, err
+	}
+	out, err := output(command(ctx, target, "java", "-XX:TieredStopAtLevel=1", source,
+		target.Host, target.Port, target.ServerName, "TLSv"+target.Version, request(target, "close"), target.Roots))
+	if err != nil {
+		return nil, err
+	}
+	return untold(out)
+}

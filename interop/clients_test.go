@@ -1,0 +1,240 @@
+package interop
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testsecrets"
+	"github.com/halfshake/halfshake/interop/client"
+	"github.com/halfshake/halfshake/interop/serve"
+)
+
+const clientLimit = 30 * time.Second // for both connections of a client
+
+var (
+	versions = []string{"1.2", "1.3"}
+	clients  = []client.Driver{client.OpenSSL, client.Node, client.Curl, client.GnuTLS, client.GnuTLSFlag, client.Java}
+	// clientsWithCertificate are those that are tested with a client certificate too.
+	clientsWithCertificate = []client.Driver{client.OpenSSL, client.Node, client.Curl}
+)
+
+// TestClientsResume has every client resume in both versions, against servers with either kind of key.
+func TestClientsResume(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind.String(), func(t *testing.T) {
+			s := startSite(t, kind)
+			s.eachVisit(t, clients, func(t *testing.T, driver client.Driver, target client.Target) {
+				first, second := visit(t, driver, target)
+				s.count(first, second)
+				if driver.Name != client.GnuTLSFlag.Name {
+					checkFull(t, target.Version, first)
+				}
+				checkSecond(t, driver, target.Version, second)
+			})
+			s.checkHits(t)
+		})
+	}
+}
+
+// TestClientCertificates has clients resume with a certificate that the server requires, or without one that it only
+// requests; without one that it requires, their handshake fails.
+func TestClientCertificates(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		auth     string // --client-auth
+		presents bool
+		fails    bool
+	}{
+		{name: "required and presented", auth: "require", presents: true},
+		{name: "required and absent", auth: "require", fails: true},
+		{name: "requested and presented", auth: "request", presents: true},
+		{name: "requested and absent", auth: "request"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, kind := range kinds {
+				t.Run(kind.String(), func(t *testing.T) {
+					clients := newAuthority("client authority", kind)
+					s := startSite(t, kind, "--client-ca", clients.writeRoot(t), "--client-auth", test.auth)
+					s.eachVisit(t, clientsWithCertificate, func(t *testing.T, driver client.Driver, target client.Target) {
+						if test.fails {
+							checkRejected(t, driver, target)
+							return
+						}
+						sha256 := ""
+						if test.presents {
+							certificate := clients.client()
+							files := writeFiles(t, certificate)
+							target.Chain, target.Intermediate, target.Key = files.chain, files.intermediate, files.key
+							sha256 = digest(certificate)
+						}
+						first, second := visit(t, driver, target)
+						s.count(first, second)
+						checkFull(t, target.Version, first)
+						checkSecond(t, driver, target.Version, second)
+						checkCertificate(t, sha256, first, second)
+					})
+					s.checkHits(t)
+				})
+			}
+		})
+	}
+}
+
+// site is a running server with a certificate for serverName.
+type site struct {
+	server *serve.Server
+	roots  string // PEM file
+	hits   int    // resumed connections that the clients saw
+}
+
+func startSite(t *testing.T, kind testca.Kind, args ...string) *site {
+	t.Helper()
+	servers := newAuthority("server authority", kind)
+	files := writeFiles(t, servers.server())
+	args = append([]string{"--cert", files.chain, "--key", files.key}, args...)
+	return &site{server: serve.Start(t, command(t), args...), roots: servers.writeRoot(t)}
+}
+
+// eachVisit runs check as a subtest for each of the drivers in each version.
+func (s *site) eachVisit(t *testing.T, drivers []client.Driver, check func(*testing.T, client.Driver, client.Target)) {
+	host, port, err := net.SplitHostPort(s.server.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, driver := range drivers {
+		for _, version := range versions {
+			t.Run(driver.Name+"/TLS "+version, func(t *testing.T) {
+				need(t, driver)
+				check(t, driver, client.Target{
+					Host: host, Port: port, ServerName: serverName, Roots: s.roots, Version: version, Dir: t.TempDir(),
+				})
+			})
+		}
+	}
+}
+
+func (s *site) count(visits ...client.Visit) {
+	for _, visit := range visits {
+		if visit.Resumed {
+			s.hits++
+		}
+	}
+}
+
+// checkHits compares the server's counter with what the clients saw.
+func (s *site) checkHits(t *testing.T) {
+	t.Helper()
+	if hits := s.server.Hits(t); hits != s.hits {
+		t.Errorf("the server counted %d hits, its clients saw %d", hits, s.hits)
+	}
+}
+
+// need skips the test when the client is not installed, or fails it under CI=true.
+func need(t *testing.T, driver client.Driver) {
+	t.Helper()
+	_, err := exec.LookPath(driver.Binary)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("%s is not on PATH: install the Debian package %s", driver.Binary, driver.Package)
+	default:
+		t.Skipf("%s is not on PATH: install the Debian package %s to run this test", driver.Binary, driver.Package)
+	}
+}
+
+func visit(t *testing.T, driver client.Driver, target client.Target) (first, second client.Visit) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), clientLimit)
+	defer cancel()
+	first, second, err := driver.Visit(ctx, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, visit := range []client.Visit{first, second} {
+		testsecrets.Record(visit.Secrets...)
+		_, _ = testsecrets.LogWriter().Write(visit.Body)
+	}
+	return first, second
+}
+
+// checkRejected expects the server to end the handshake of a client without a certificate with the alert for that:
+// handshake_failure in TLS 1.2, certificate_required in TLS 1.3.
+func checkRejected(t *testing.T, driver client.Driver, target client.Target) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), clientLimit)
+	defer cancel()
+	first, _, err := driver.Visit(ctx, target)
+	if err == nil {
+		t.Fatalf("without a certificate: got the answer %+v, want a failed handshake", first.Answer)
+	}
+	alert := map[string]string{"1.2": `alert.handshake.failure`, "1.3": `alert.certificate.required`}[target.Version]
+	if !regexp.MustCompile(`(?i)` + alert).MatchString(err.Error()) {
+		t.Errorf("without a certificate: want %q, got: %v", alert, err)
+	}
+}
+
+func checkFull(t *testing.T, version string, visit client.Visit) {
+	t.Helper()
+	checkCommon(t, version, visit.Answer)
+	check(t, "resumed", visit.Resumed, false)
+	check(t, "resumed_by", visit.ResumedBy, "")
+	check(t, "session_age_seconds", visit.SessionAgeSeconds, 0)
+	checkView(t, visit, client.Full)
+}
+
+// checkSecond expects a connection that offered a session to be resumed, or to have had a good full handshake where
+// the client had nothing to offer: resumption by session id awaits an engine that does it.
+func checkSecond(t *testing.T, driver client.Driver, version string, visit client.Visit) {
+	t.Helper()
+	if version == "1.2" && driver.SessionIDs {
+		checkFull(t, version, visit)
+		return
+	}
+	checkResumed(t, version, visit)
+}
+
+func checkResumed(t *testing.T, version string, visit client.Visit) {
+	t.Helper()
+	checkCommon(t, version, visit.Answer)
+	check(t, "resumed", visit.Resumed, true)
+	check(t, "resumed_by", visit.ResumedBy, map[string]string{"1.2": "ticket", "1.3": "psk"}[version])
+	check(t, "session_age_seconds in range",
+		visit.SessionAgeSeconds >= 0 && visit.SessionAgeSeconds <= clientLimit.Seconds(), true)
+	checkView(t, visit, client.Resumed)
+}
+
+// checkCommon checks what is the same in every answer.
+func checkCommon(t *testing.T, version string, answer client.Answer) {
+	t.Helper()
+	check(t, "protocol", answer.Protocol, "TLS "+version)
+	check(t, "server_name", answer.ServerName, serverName)
+	check(t, "alpn", answer.ALPN, "http/1.1")
+	check(t, "engine", answer.Engine, "crypto/tls")
+	check(t, "cipher_suite is set", answer.CipherSuite != "", true)
+}
+
+func checkView(t *testing.T, visit client.Visit, want client.View) {
+	t.Helper()
+	if visit.View != client.Untold {
+		check(t, "the client's own view", visit.View, want)
+	}
+}
+
+func checkCertificate(t *testing.T, sha256 string, first, second client.Visit) {
+	t.Helper()
+	check(t, "client_certificate_sha256 of the first", first.ClientCertificateSHA256, sha256)
+	check(t, "client_certificate_sha256 of the second", second.ClientCertificateSHA256, sha256)
+}
+
+func check[T comparable](t *testing.T, name string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", name, got, want)
+	}
+}

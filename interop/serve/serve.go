@@ -1,0 +1,182 @@
+// Package serve runs "halfshake serve" for a test.
+package serve
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/testsecrets"
+)
+
+// How long the command may take until it serves, and until it has ended after SIGTERM.
+const (
+	startLimit = 20 * time.Second
+	stopLimit  = 20 * time.Second
+)
+
+// Server is a running command.
+type Server struct {
+	Listen  string // the TLS address
+	Metrics string // the plain HTTP address of the counters
+
+	process *exec.Cmd
+	log     log
+	ended   chan error // one value: how the process ended
+}
+
+// Start runs binary with "serve", loopback addresses, a state directory of its own, no external store, and args. It
+// returns when the command serves. When the test ends, the command gets SIGTERM and must exit with 0; where the test
+// failed, all that the command logged is in the test's log.
+func Start(t testing.TB, binary string, args ...string) *Server {
+	t.Helper()
+	args = append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
+		"--store", "memory:", "--state-dir", stateDir(t),
+	}, args...)
+	s := &Server{process: exec.Command(binary, args...), ended: make(chan error, 1)}
+	stderr, err := s.process.StderrPipe()
+	if err != nil {
+		t.Fatalf("halfshake serve: %v", err)
+	}
+	if err := s.process.Start(); err != nil {
+		t.Fatalf("halfshake serve: %v", err)
+	}
+	serving := make(chan string, 1)
+	go func() {
+		s.log.copy(stderr, serving)
+		s.ended <- s.process.Wait()
+	}()
+	t.Cleanup(func() { s.stop(t) })
+	s.await(t, serving)
+	return s
+}
+
+// Hits asks the command for its counter of resumed handshakes.
+func (s *Server) Hits(t testing.TB) int {
+	t.Helper()
+	web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := web.Get("http://" + s.Metrics + "/stats.json")
+	if err != nil {
+		t.Fatalf("counters: %v", err)
+	}
+	defer response.Body.Close()
+	var stats struct {
+		Hits *int `json:"hits"`
+	}
+	if err := json.NewDecoder(io.TeeReader(response.Body, testsecrets.LogWriter())).Decode(&stats); err != nil {
+		t.Fatalf("counters: %v", err)
+	}
+	if stats.Hits == nil {
+		t.Fatal("counters: /stats.json has no field hits")
+	}
+	return *stats.Hits
+}
+
+// await waits for the line that says where the command serves.
+func (s *Server) await(t testing.TB, serving <-chan string) {
+	t.Helper()
+	select {
+	case line, ok := <-serving:
+		if !ok {
+			t.Fatal("halfshake serve: ended before it served")
+		}
+		s.Listen, s.Metrics = field(line, "listen"), field(line, "metrics")
+		if s.Listen == "" || s.Metrics == "" {
+			t.Fatalf("halfshake serve: no listen or metrics address in %q", line)
+		}
+	case <-time.After(startLimit):
+		t.Fatalf("halfshake serve: no line with msg=serving within %v", startLimit)
+	}
+}
+
+// stop ends the command and checks how it ended.
+func (s *Server) stop(t testing.TB) {
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("halfshake serve: SIGTERM: %v", err)
+	}
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			t.Errorf("halfshake serve: after SIGTERM: %v, want exit status 0", err)
+		}
+	case <-time.After(stopLimit):
+		t.Errorf("halfshake serve: still running %v after SIGTERM", stopLimit)
+		_ = s.process.Process.Kill()
+		<-s.ended
+	}
+	if t.Failed() {
+		t.Logf("halfshake serve logged:\n%s", s.log.text())
+	}
+}
+
+// stateDir makes a directory with a short name: the one that t.TempDir makes is longer than the address of a Unix
+// socket may be.
+func stateDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "halfshake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// field returns the value of a field in a line of slog's text format, or "" when the line has no such field.
+func field(line, name string) string {
+	match := regexp.MustCompile(` ` + name + `=("(?:[^"\\]|\\.)*"|\S*)`).FindStringSubmatch(line)
+	if match == nil {
+		return ""
+	}
+	if unquoted, err := strconv.Unquote(match[1]); err == nil {
+		return unquoted
+	}
+	return match[1]
+}
+
+// log keeps what the command writes to stderr.
+type log struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+// copy keeps all of r and sends the first line that says msg=serving; it closes serving at the end of r.
+func (l *log) copy(r io.Reader, serving chan<- string) {
+	defer close(serving)
+	sent := false
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		l.add(line)
+		if !sent && field(line, "msg") == "serving" {
+			serving <- line
+			sent = true
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *log) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines.WriteString(line)
+	_, _ = io.WriteString(testsecrets.LogWriter(), line)
+}
+
+func (l *log) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.String()
+}
