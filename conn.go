@@ -128,7 +128,7 @@ func (c *Conn) judge(err error) {
 }
 
 // end removes the session that the client would resume next: the one that this
-// connection made, or, in TLS 1.2, resumed.
+// connection made or, where it made none, as in TLS 1.2, the one it resumed.
 func (c *Conn) end(cause Cause) {
 	c.ended.Do(func() {
 		if s := c.state.issued.Load(); s != nil {

@@ -8,9 +8,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/sessionstate"
 	"golang.org/x/crypto/cryptobyte"
 )
 
@@ -259,6 +261,60 @@ func TestGetConfigForClientError(t *testing.T) {
 	for _, d := range doors {
 		if o := connect(t, d.open(t, c, base), newClient(tls.VersionTLS13)); o.serverErr == nil {
 			t.Errorf("%s: no error", d.name)
+		}
+	}
+}
+
+// CVE-2010-3864, CVE-2014-3509, CVE-2015-1791 (OpenSSL): threads that shared a
+// cached session wrote to it. Here many connections resume one session at once,
+// and what the engine and the layers above it write goes to a copy of their own;
+// the race detector watches.
+func TestSharedSessionIsNotWritten(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		c := newCache(t, Config{Scope: "test"})
+		open, cl := d.open(t, c, verifying()), newClient(version).withCert(clientCert)
+		s := madeThrough(t, c, open, cl)
+		before := must(s.MarshalBinary())(t)
+		cl.jar.frozen = true
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if o := connect(t, open, cl); !o.resumed {
+					t.Errorf("not resumed: %v, %v", o.clientErr, o.serverErr)
+				}
+				clear(s.ID())
+				if ss, err := sessionstate.Resumable(s.state); err == nil {
+					ss.Extra = append(ss.Extra, []byte("a layer above"))
+				}
+			})
+		}
+		wg.Wait()
+		if !bytes.Equal(must(s.MarshalBinary())(t), before) {
+			t.Error("the cached session changed")
+		}
+	})
+}
+
+// CVE-2014-3567 (OpenSSL): each ticket that was refused left memory behind. Ids
+// that nobody made, and sessions that are refused, leave nothing here. (The full
+// handshakes that follow leave a session each, where the client's end is not
+// awaited; those are what a flood is made of.)
+func TestRefusalsLeaveNothing(t *testing.T) {
+	for _, d := range doors {
+		store := newShelf()
+		c := newCache(t, Config{Callbacks: Callbacks{Get: store.callbacks().Get}})
+		s := madeUnder(t, c, serverConfig(), tls.VersionTLS13)
+		c.Remove(s)
+		store.sessions[string(s.id)] = must(s.MarshalBinary())(t)
+		open := d.open(t, c, serverConfig())
+		for range 100 {
+			send(t, open, offerPSKs([][]byte{randomID()}))
+			send(t, open, offerPSKs([][]byte{s.id})) // for a.example, which this client does not ask for
+		}
+		want := map[string]uint64{"ServerConfig": 200, "NewListener": 200, "Server": 0}[d.name]
+		_, copied := c.internal.Get(string(s.id))
+		if st := c.Stats(); copied || st.Number != want || st.Refused[RefusedScope] != 100 || len(c.inFlight.younger) != 0 {
+			t.Errorf("%s: copied %v, %d in flight; %+v", d.name, copied, len(c.inFlight.younger), st)
 		}
 	}
 }
