@@ -258,19 +258,24 @@ func TestRootsAreTrustNotIdentity(t *testing.T) {
 	})
 }
 
-// An unverified certificate of RequestClientCert is carried over as it was, and
-// only under that policy.
+// An unverified certificate of RequestClientCert is carried over as it was, only
+// under that policy, and only in its own time.
 func TestUnverifiedClientCertificate(t *testing.T) {
-	stranger := testca.Root("stranger", testca.ECDSA).Client("eve", time.Now().Add(time.Hour))
-	for _, version := range versions {
+	eve := testca.Root("stranger", testca.ECDSA).Client("eve", time.Now().Add(time.Hour))
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		clk := newClock()
 		config := serverConfig()
-		config.ClientAuth = tls.RequestClientCert
+		config.ClientAuth, config.Time = tls.RequestClientCert, clk.Now
 		c := newCache(t, Config{Scope: "test"})
-		open, cl := viaListener.open(t, c, config), newClient(version).withCert(stranger)
-		connectOK(t, open, cl)
-		o := connectOK(t, open, cl)
-		if !o.resumed || len(o.session.PeerCertificates()) != 1 {
-			t.Errorf("%s: resumed %v", tls.VersionName(version), o.resumed)
+		open, cl := d.open(t, c, config), newClient(version).withCert(eve)
+		s := madeThrough(t, c, open, cl)
+		if o := connectOK(t, open, cl); !o.resumed || len(s.PeerCertificates()) != 1 {
+			t.Errorf("resumed %v with %d certificates", o.resumed, len(s.PeerCertificates()))
 		}
-	}
+		clk.Advance(2 * time.Hour)
+		if connectOK(t, open, cl).resumed {
+			t.Error("resumed with a certificate that has expired")
+		}
+		wantRefused(t, c, RefusedUntrusted)
+	})
 }
