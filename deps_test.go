@@ -1,0 +1,365 @@
+package halfshake_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The rules of docs/design.md about what may depend on what, and of the style
+// about sizes. Each failure says what to do.
+
+const (
+	modulePath = "github.com/halfshake/halfshake"
+
+	maxMainLines = 60
+	maxFileLines = 600
+)
+
+// goJSON runs the go command and decodes each JSON object that it prints.
+func goJSON[T any](t *testing.T, args ...string) []T {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, &stderr)
+	}
+	var all []T
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var one T
+		err := dec.Decode(&one)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("go %s: %v", strings.Join(args, " "), err)
+		}
+		all = append(all, one)
+	}
+}
+
+type goPackage struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+}
+
+// linked returns the packages that a program with pkg in it links.
+func linked(t *testing.T, pkg string) []goPackage {
+	t.Helper()
+	deps := goJSON[goPackage](t, "list", "-deps", "-json=ImportPath,Standard,Imports", pkg)
+	if len(deps) < 2 {
+		t.Fatalf("go list -deps %s names %d packages: this test sees nothing", pkg, len(deps))
+	}
+	return deps
+}
+
+// importers says which of the packages import target, for a failure's message.
+func importers(deps []goPackage, target string) (by []string) {
+	for _, d := range deps {
+		if slices.Contains(d.Imports, target) {
+			by = append(by, d.ImportPath)
+		}
+	}
+	return by
+}
+
+func inTree(root, importPath string) bool {
+	return importPath == root || strings.HasPrefix(importPath, root+"/")
+}
+
+type goMod struct {
+	Require []struct {
+		Path, Version string
+		Indirect      bool
+	}
+}
+
+func TestRootRequiresOnlyXCrypto(t *testing.T) {
+	mod := goJSON[goMod](t, "mod", "edit", "-json", "go.mod")[0]
+	if len(mod.Require) == 0 {
+		t.Fatal("go.mod requires nothing: either this test misreads it, or the rule can be made stricter")
+	}
+	for _, r := range mod.Require {
+		// x/crypto's ChaCha20 needs x/sys to know the processor.
+		if r.Path == "golang.org/x/crypto" || r.Path == "golang.org/x/sys" && r.Indirect {
+			continue
+		}
+		t.Errorf("go.mod requires %s %s: the root module requires golang.org/x/crypto and nothing else; put the code that needs it into a module of its own, below stores/, cmd/, interop/ or bench/", r.Path, r.Version)
+	}
+}
+
+// TestRootLinksLittle holds that a program which imports the root package links
+// the standard library without net/http, golang.org/x/crypto, and this module.
+func TestRootLinksLittle(t *testing.T) {
+	deps := linked(t, modulePath)
+	ours := func(importPath string) bool { return inTree(modulePath, importPath) }
+	for _, d := range deps {
+		var mend string
+		switch {
+		case inTree("net/http", d.ImportPath):
+			mend = "keep HTTP to cmd/halfshake"
+		case d.ImportPath == "testing" || inTree("testing", d.ImportPath):
+			mend = "move the helper into a file that ends in _test.go"
+		case inTree(modulePath+"/external", d.ImportPath):
+			mend = "the root knows an external cache only as its Callbacks"
+		case d.Standard || inTree(modulePath, d.ImportPath) || inTree("golang.org/x/crypto", d.ImportPath):
+			continue
+		case d.ImportPath == "golang.org/x/sys/cpu" && !slices.ContainsFunc(importers(deps, d.ImportPath), ours):
+			continue // x/crypto's ChaCha20 asks it for the processor's features
+		default:
+			mend = "a third-party dependency stands behind a module boundary"
+		}
+		t.Errorf("the root package links %s, through %v: %s", d.ImportPath, importers(deps, d.ImportPath), mend)
+	}
+}
+
+// TestIndependentPackages holds that the packages which stand alone do.
+func TestIndependentPackages(t *testing.T) {
+	for _, name := range []string{"tls12", "sslsession"} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+				t.Skip("not written yet")
+			}
+			deps := linked(t, modulePath+"/"+name)
+			for _, d := range deps {
+				if d.ImportPath == modulePath {
+					t.Errorf("%s imports the root package, through %v: hand it what it needs through an interface of its own", name, importers(deps, modulePath))
+				}
+			}
+		})
+	}
+}
+
+// A source is a file of the tree, with a slash-separated path from its top.
+type source struct {
+	path string
+	data []byte
+}
+
+// sources returns the tree's files but those of version control and testdata.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata" || d.Name() == "node_modules" || name == "bin"):
+			return filepath.SkipDir
+		case !d.Type().IsRegular():
+			return nil
+		}
+		data, err := os.ReadFile(name)
+		if err == nil {
+			all = append(all, source{filepath.ToSlash(name), data})
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 10 {
+		t.Fatalf("%d files in the tree: this test sees nothing", len(all))
+	}
+	return all
+}
+
+func (s source) isGo() bool   { return strings.HasSuffix(s.path, ".go") }
+func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
+
+// TestOneDoorToSessionState holds that what crypto/tls keeps of a session is
+// handled in few places. The modules that are never released may compare with
+// crypto/tls directly.
+func TestOneDoorToSessionState(t *testing.T) {
+	allowed := func(file string) bool {
+		return file == "server.go" || file == "client.go" || strings.HasPrefix(file, "internal/sessionstate/") ||
+			strings.HasPrefix(file, "bench/") || strings.HasPrefix(file, "interop/")
+	}
+	seen := 0
+	for _, s := range sources(t) {
+		if !s.isGo() || s.isTest() {
+			continue
+		}
+		uses := sessionStateUses(t, s)
+		seen += len(uses)
+		if len(uses) > 0 && !allowed(s.path) {
+			t.Errorf("%s names crypto/tls's session state: only server.go, client.go and internal/sessionstate do; pass its bytes, or a type of internal/sessionstate", uses[0])
+		}
+	}
+	if seen == 0 {
+		t.Error("nothing names crypto/tls's session state: this test sees nothing")
+	}
+}
+
+// sessionStateUses returns the positions where s names tls.SessionState or
+// tls.ParseSessionState, under whatever name it imports crypto/tls.
+func sessionStateUses(t *testing.T, s source) (at []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, s.path, s.data, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tls := ""
+	for _, imp := range file.Imports {
+		if imp.Path.Value == `"crypto/tls"` {
+			tls = "tls"
+			if imp.Name != nil {
+				tls = imp.Name.Name
+			}
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		name, ok := n.(*ast.SelectorExpr)
+		if !ok || name.Sel.Name != "SessionState" && name.Sel.Name != "ParseSessionState" {
+			return true
+		}
+		if pkg, ok := name.X.(*ast.Ident); ok && pkg.Name == tls {
+			at = append(at, fset.Position(name.Pos()).String())
+		}
+		return true
+	})
+	if tls == "." {
+		t.Errorf("%s imports crypto/tls with a dot: import it by name", s.path)
+	}
+	return at
+}
+
+func TestFilesAreShort(t *testing.T) {
+	for _, s := range sources(t) {
+		if !s.isGo() || s.isTest() {
+			continue
+		}
+		lines := bytes.Count(s.data, []byte("\n"))
+		if lines > maxFileLines {
+			t.Errorf("%s has %d lines, more than %d: it holds more than one idea; split it by idea", s.path, lines, maxFileLines)
+		}
+		if path.Base(s.path) == "main.go" && lines > maxMainLines {
+			t.Errorf("%s has %d lines, more than %d: main reads the arguments and calls; move the rest to files named for what they do", s.path, lines, maxMainLines)
+		}
+	}
+}
+
+func TestNothingLeftToDo(t *testing.T) {
+	// Spelled so that this file passes.
+	mark := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)
+	for _, s := range sources(t) {
+		for i, line := range bytes.Split(s.data, []byte("\n")) {
+			if m := mark.Find(line); m != nil {
+				t.Errorf("%s:%d: %s: do it, or say in the text what does not work", s.path, i+1, m)
+			}
+		}
+	}
+}
+
+// TestDependenciesAreExplained holds that docs/dependencies.md names each direct
+// dependency of each module, and each pinned tool, at the version in use.
+func TestDependenciesAreExplained(t *testing.T) {
+	doc, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := func(file, dep, version string) {
+		t.Helper()
+		if !regexp.MustCompile(regexp.QuoteMeta(dep) + `\S* ` + regexp.QuoteMeta(version) + `\b`).Match(doc) {
+			t.Errorf("%s has %s %s, of which docs/dependencies.md does not have %q with the reason for it", file, dep, version, dep+" "+version)
+		}
+	}
+	mods := 0
+	for _, s := range sources(t) {
+		if path.Base(s.path) != "go.mod" {
+			continue
+		}
+		mods++
+		for _, r := range goJSON[goMod](t, "mod", "edit", "-json", s.path)[0].Require {
+			if !r.Indirect && !inTree(modulePath, r.Path) {
+				explained(s.path, r.Path, r.Version)
+			}
+		}
+	}
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := regexp.MustCompile(`(?m)^export \w+ := (\S+)/cmd/\w+@(\S+)$`).FindAllSubmatch(makefile, -1)
+	for _, tool := range tools {
+		explained("Makefile", string(tool[1]), string(tool[2]))
+	}
+	if mods == 0 || len(tools) != 2 {
+		t.Errorf("found %d go.mod files and %d tools: this test sees too little", mods, len(tools))
+	}
+}
+
+// TestOpenSSLTables holds that docs/openssl.md has an answer for each row of
+// libssl's behaviour, leaves no cell empty, and names only tests that exist.
+func TestOpenSSLTables(t *testing.T) {
+	const rows = 171
+	tests := testNames(t)
+	doc, err := os.ReadFile("docs/openssl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]int)
+	for i, line := range strings.Split(string(doc), "\n") {
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		where := fmt.Sprintf("docs/openssl.md:%d", i+1)
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		for _, cell := range cells {
+			if strings.TrimSpace(cell) == "" {
+				t.Errorf("%s: a cell is empty: write what holds, or why nothing does", where)
+			}
+		}
+		number := strings.TrimSpace(cells[0])
+		if regexp.MustCompile(`^\d+$`).MatchString(number) {
+			seen[number]++
+			if v := strings.TrimSpace(cells[1]); v != "same" && v != "different" && v != "n.a." && v != "not yet" {
+				t.Errorf("%s: row %s says %q: it is same, different, n.a. or not yet", where, number, v)
+			}
+		}
+		for _, name := range regexp.MustCompile(`\b(Test|Fuzz)\w+`).FindAllString(line, -1) {
+			if !tests[name] {
+				t.Errorf("%s names %s, which no file of the tree has: name the test that holds the row now", where, name)
+			}
+		}
+	}
+	for n := 1; n <= rows; n++ {
+		if got := seen[fmt.Sprint(n)]; got != 1 {
+			t.Errorf("docs/openssl.md has row %d %d times, want once", n, got)
+		}
+	}
+}
+
+// testNames returns the names of the test functions of the tree.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := make(map[string]bool)
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	for _, s := range sources(t) {
+		if !s.isTest() {
+			continue
+		}
+		for _, m := range declaration.FindAllSubmatch(s.data, -1) {
+			names[string(m[1])] = true
+		}
+	}
+	return names
+}
