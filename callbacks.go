@@ -50,7 +50,9 @@ type (
 
 	// A RemoveFunc is told that a session left the cache, and why. It is also
 	// called by [Cache.Remove] for a session that the internal cache did not
-	// hold, so that an external copy goes too.
+	// hold, so that an external copy goes too. Not every cause ends the
+	// session: after [Expired], [Evicted], [Replaced] and [Closed] an external
+	// copy is still good, and may be another process's.
 	RemoveFunc func(*Cache, *Session, Cause)
 )
 

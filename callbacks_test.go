@@ -92,6 +92,22 @@ func TestExternalCache(t *testing.T) {
 	}
 }
 
+// SSL_SESS_CACHE_NO_INTERNAL_STORE keeps new sessions out too; New is told of them
+// all the same.
+func TestNoInternalStore(t *testing.T) {
+	for _, mode := range []Mode{NoInternalStore, NoInternal} {
+		forAll(t, func(t *testing.T, d door, version uint16) {
+			c := newCache(t, Config{Mode: mode})
+			if madeThrough(t, c, d.open(t, c, serverConfig()), newClient(version)) == nil {
+				t.Error("New was not called")
+			}
+			if n := c.Stats().Number; n != 0 {
+				t.Errorf("%v: %d sessions are in the internal cache", mode, n)
+			}
+		})
+	}
+}
+
 // ModeOff stores nothing, does not call New and does not ask the internal cache.
 func TestModeOff(t *testing.T) {
 	forAll(t, func(t *testing.T, d door, version uint16) {

@@ -55,7 +55,9 @@ func TestInFlightIsBounded(t *testing.T) {
 	}
 	f.put(secret(1), s)
 	f.put(secret(1), s)
-	if f.take(secret(1)) != s || f.take(secret(1)) != s || f.take(secret(1)) != nil {
-		t.Error("two flights of one session")
+	for i, want := range []*Session{s, s, nil} {
+		if f.take(secret(1)) != want {
+			t.Errorf("take %d of two flights of one session", i)
+		}
 	}
 }
