@@ -164,8 +164,34 @@ func TestCloseRemovesEverything(t *testing.T) {
 	if want := []removal{{s.Ref(), Closed}}; !reflect.DeepEqual(*got, want) {
 		t.Errorf("removed %v, want %v", *got, want)
 	}
-	if c.Add(s) || c.Stats().Number != 0 {
-		t.Error("a closed cache took a session")
+	if c.Add(s) || c.Stats().Number != 0 || len(*got) != 1 {
+		t.Errorf("a closed cache took a session; removed %v", *got)
+	}
+}
+
+// Close waits for the flush that is under way, and none begins after it.
+func TestCloseWaitsForTheFlush(t *testing.T) {
+	clk := newClock()
+	c := newCache(t, Config{Time: clk.Now})
+	flushing, finish := make(chan struct{}), make(chan struct{})
+	c.SetRemove(func(*Cache, *Session, Cause) { close(flushing); <-finish })
+	c.Add(testSession(c, 10))
+	clk.Advance(11 * time.Second)
+	c.clearSoon()
+	<-flushing
+	c.SetRemove(nil)
+	closed := make(chan struct{})
+	go func() { c.Close(); close(closed) }()
+	select {
+	case <-closed:
+		t.Error("Close did not wait")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(finish)
+	<-closed
+	c.clearSoon()
+	if c.clearing.Load() {
+		t.Error("a flush began after Close")
 	}
 }
 

@@ -55,6 +55,13 @@ func TestConnEnds(t *testing.T) {
 		{"close_notify from the client", func(p pair) { p.client.Close(); p.server.Read(make([]byte, 1)); p.server.Close() }, 0},
 		{"close_notify from the server", func(p pair) { p.server.Close(); p.near.Close() }, 0},
 		{"client gone after close_notify, unread", func(p pair) { p.client.Close(); p.server.Close() }, 0},
+		{"the server writes on after the client's close_notify", func(p pair) {
+			p.client.Close()
+			io.Copy(io.Discard, p.server)
+			p.server.Write([]byte{1})
+			p.server.Write([]byte{1})
+			p.server.Close()
+		}, 0},
 		{"CloseWrite, then Close", func(p pair) { p.server.CloseWrite(); p.client.Close(); io.Copy(io.Discard, p.server); p.server.Close() }, 0},
 		{"Close twice", func(p pair) { p.server.Close(); p.server.Close(); p.near.Close() }, 0},
 		{"a deadline, then Close", func(p pair) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -194,6 +195,31 @@ func TestAdmit(t *testing.T) {
 		}
 		if st := c.Stats(); st.Refused[RefusedNotAdmitted] != 2 || st.Refused[RefusedCallback] != 1 {
 			t.Errorf("refused: %v", st.Refused)
+		}
+	})
+}
+
+// A session in the internal cache that cannot be decoded can never resume: it
+// leaves, as Faulty. One of an external cache may be good elsewhere (on another
+// release of Go), and nothing is removed.
+func TestFaultySessionLeaves(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		store := newShelf()
+		c := newCache(t, Config{Callbacks: Callbacks{Get: store.callbacks().Get}})
+		open, cl := d.open(t, c, serverConfig()), newClient(version)
+		s := *madeThrough(t, c, open, cl)
+		cl.jar.frozen = true
+		s.serial, s.state = nextSerial(), []byte("from another release")
+		faulty := reparse(t, &s)
+		c.Add(faulty)
+		got := recordRemovals(c)
+		connectOK(t, open, cl)
+		if want := []removal{{s.Ref(), Faulty}}; !reflect.DeepEqual(*got, want) {
+			t.Errorf("removed %v, want %v", *got, want)
+		}
+		store.sessions[string(s.id)] = must(faulty.MarshalBinary())(t)
+		if connectOK(t, open, cl); len(*got) != 1 || c.Stats().Refused[RefusedMalformed] != 2 {
+			t.Errorf("removed %v; %v", *got, c.Stats().Refused)
 		}
 	})
 }
