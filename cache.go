@@ -35,11 +35,17 @@ type Cache struct {
 	counters counters
 
 	authorities sessionstate.Authorities
-	mode        atomic.Uint32 // a normal Mode
-	timeout     atomic.Int64  // seconds
-	onNew       atomic.Pointer[NewFunc]
-	onGet       atomic.Pointer[GetFunc]
-	onRemove    atomic.Pointer[RemoveFunc]
+
+	// removals counts what was removed by name, so that a copy of an external
+	// session does not come back after it; vouchers counts the TLS 1.3
+	// resumptions under ServerConfig that may yet make a proved session.
+	removals atomic.Uint64
+	vouchers atomic.Int64
+	mode     atomic.Uint32 // a normal Mode
+	timeout  atomic.Int64  // seconds
+	onNew    atomic.Pointer[NewFunc]
+	onGet    atomic.Pointer[GetFunc]
+	onRemove atomic.Pointer[RemoveFunc]
 
 	// ctx ends with Close. clearing is set while an automatic flush runs.
 	ctx      context.Context
@@ -204,6 +210,7 @@ func (c *Cache) Close() error {
 	c.cancel()
 	c.callRemove(Closed, sessionsOf(c.internal.Clear())...)
 	c.flushes.Wait()
+	c.inFlight.clear()
 	return nil
 }
 
@@ -226,6 +233,20 @@ func (c *Cache) insert(s *Session, proved bool) bool {
 	return change.Stored
 }
 
+// keepCopy copies an external session into the internal cache, unless one of that
+// id is there: then nobody is told of a session that was replaced by itself. A
+// removal that came since the count of removals was read wins over the copy,
+// whether it looked before or after this did.
+func (c *Cache) keepCopy(s *Session, removals uint64) {
+	if _, held := c.internal.Get(string(s.id)); held || c.removals.Load() != removals {
+		return
+	}
+	c.insert(s, false)
+	if c.removals.Load() != removals {
+		c.internal.Drop(sessionEntry{s})
+	}
+}
+
 func (c *Cache) evicted(gone []sessionEntry) {
 	c.counters.cacheFull.Add(uint64(len(gone)))
 	c.callRemove(Evicted, sessionsOf(gone)...)
@@ -234,6 +255,7 @@ func (c *Cache) evicted(gone []sessionEntry) {
 // remove takes the session of s's id out of the internal cache and calls the
 // Remove callback, with s itself where the cache held none.
 func (c *Cache) remove(s *Session, cause Cause) bool {
+	c.removals.Add(1) // before the look: see keepCopy
 	held, ok := c.internal.Remove(string(s.id))
 	if ok {
 		s = held.Session

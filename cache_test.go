@@ -195,10 +195,12 @@ func TestCloseWaitsForTheFlush(t *testing.T) {
 	}
 }
 
-// A closed cache goes on serving full handshakes.
+// A closed cache goes on serving full handshakes, and asks nobody.
 func TestHandshakeAfterClose(t *testing.T) {
 	forAll(t, func(t *testing.T, d door, version uint16) {
-		c := newCache(t, Config{})
+		callbacks := newShelf().callbacks()
+		callbacks.Remove = nil
+		c := newCache(t, Config{Callbacks: callbacks})
 		open, cl := d.open(t, c, serverConfig()), newClient(version)
 		connectOK(t, open, cl)
 		c.Close()

@@ -45,8 +45,8 @@ func TestNewSeesTheConnection(t *testing.T) {
 	for _, d := range doors {
 		var infos []ConnInfo
 		c := newCache(t, Config{Callbacks: Callbacks{New: func(ctx context.Context, info ConnInfo, _ *Session) bool {
-			if ctx == nil {
-				t.Error("no context")
+			if ctx.Err() != nil {
+				t.Errorf("%s: the context of New: %v", d.name, ctx.Err())
 			}
 			infos = append(infos, info)
 			return true
@@ -190,6 +190,69 @@ func TestCallbacksMayCallTheCache(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("deadlock")
 	}
+}
+
+// A Remove callback may close the connection whose session it is told of.
+func TestRemoveMayCloseTheConnection(t *testing.T) {
+	c := newCache(t, Config{})
+	p := open(t, c, serverConfig(), newClient(tls.VersionTLS13))
+	called := 0
+	c.SetRemove(func(*Cache, *Session, Cause) { called++; p.server.Close() })
+	p.near.Close()
+	done := make(chan struct{})
+	go func() { p.server.Read(make([]byte, 1)); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("deadlock")
+	}
+	if c.SetRemove(nil); called != 1 {
+		t.Errorf("Remove was called %d times", called)
+	}
+}
+
+// A removal that comes while an external session is on its way into the internal
+// cache wins: the session does not come back.
+func TestRemovalWinsOverTheCopy(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		store, cl := newShelf(), newClient(version)
+		connectOK(t, d.open(t, newCache(t, Config{Callbacks: store.callbacks()}), serverConfig()), cl)
+		cl.jar.frozen = true
+		var c *Cache
+		callbacks := store.callbacks()
+		callbacks.New = nil
+		callbacks.Admit = func(_ context.Context, _ ConnInfo, s *Session) bool {
+			c.Remove(s) // an operator does, just now
+			return true
+		}
+		c = newCache(t, Config{Callbacks: callbacks})
+		open := d.open(t, c, serverConfig())
+		connectOK(t, open, cl)
+		if connectOK(t, open, cl).resumed {
+			t.Error("the session came back")
+		}
+	})
+}
+
+// A copy that is there already is not replaced by itself: nobody is told that it
+// went, least of all for a client that proved nothing.
+func TestExternalHitReplacesNoCopy(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		store := newShelf()
+		c := newCache(t, Config{Mode: NoInternalLookup, Callbacks: store.callbacks()})
+		open, cl := d.open(t, c, serverConfig()), newClient(version)
+		connectOK(t, open, cl)
+		cl.jar.frozen = true
+		got := recordRemovals(c)
+		for range 3 {
+			if !connectOK(t, open, cl).resumed {
+				t.Error("not resumed")
+			}
+		}
+		if len(*got) != 0 {
+			t.Errorf("removed %v", *got)
+		}
+	})
 }
 
 // CVE-2024-2511 and openssl/openssl#18690: what a callback does with the id that

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,7 @@ type Conn struct {
 	complete   atomic.Bool // the handshake is, and the cache has been told
 	notified   atomic.Bool // CloseWrite has sent close_notify
 	closed     atomic.Bool // Close has been called
-	ended      sync.Once   // the session has been removed
+	ended      atomic.Bool // the session has been removed
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -38,24 +39,26 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	if raw == nil {
 		return nil, errors.New("halfshake: the net.Conn is nil")
 	}
-	if err := c.checkConfig(config); err != nil {
+	p, err := c.checkConfig(config)
+	if err != nil {
 		return nil, err
 	}
 	state := c.newConnState(raw)
 	state.atCompletion = true
-	return &Conn{cache: c, state: state, tls: tls.Server(state, c.hooked(config, state))}, nil
+	return &Conn{cache: c, state: state, tls: tls.Server(state, c.hooked(config, p, state))}, nil
 }
 
 // Handshake runs the handshake if it has not been run; Read and Write do so too.
 func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
 
 // HandshakeContext is Handshake under a context, which the callbacks receive.
+// They must not use this connection, whose handshake they are part of.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if err := c.tls.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	c.completion.Do(func() {
-		c.state.complete(c.cache, c.tls.ConnectionState())
+		c.state.complete(ctx, c.cache, c.tls.ConnectionState())
 		c.complete.Store(true)
 	})
 	return nil
@@ -67,10 +70,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.tls.Read(b)
-	if err == io.EOF && !c.state.broken.Load() { // the client's close_notify
+	if err == io.EOF && c.state.broken.Load() == nil { // the client's close_notify
 		c.state.settled.Store(true)
 	}
-	c.judge(err)
+	c.judge(err, err != nil && !c.fromTransport(err))
 	return n, err
 }
 
@@ -80,7 +83,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.tls.Write(b)
-	c.judge(err)
+	c.judge(err, false)
 	return n, err
 }
 
@@ -90,7 +93,7 @@ func (c *Conn) CloseWrite() error {
 	if err == nil {
 		c.notified.Store(true)
 	}
-	c.judge(err)
+	c.judge(err, false)
 	return err
 }
 
@@ -106,37 +109,36 @@ func (c *Conn) Close() error {
 	before := c.state.writes.Load()
 	err := c.tls.Close()
 	if c.state.writes.Load() == before && !c.notified.Load() {
-		c.state.broken.Store(true)
+		c.state.broken.CompareAndSwap(nil, &errInterrupted)
 	}
-	c.judge(err)
+	c.judge(err, false)
 	return err
 }
+
+var errInterrupted = errors.New("halfshake: Close interrupted a Write")
 
 // judge removes the connection's session, once, when err or the transport says
 // that it must not be resumed: after a fatal alert, sent or received, as libssl
 // does, and after an end without close_notify, as Config.UncleanClose says. A
 // connection whose handshake is not complete has proved nothing and removes
 // nothing.
-func (c *Conn) judge(err error) {
+func (c *Conn) judge(err error, fatal bool) {
 	switch {
 	case !c.complete.Load():
-	case isAlert(err):
+	case fatal || isAlert(err):
 		c.end(Alert)
-	case c.state.broken.Load() && c.cache.uncleanClose == Remove:
+	case c.state.broken.Load() != nil && c.cache.uncleanClose == Remove:
 		c.end(UncleanClose)
 	}
 }
 
-// end removes the session that the client would resume next: the one that this
-// connection made or, where it made none, as in TLS 1.2, the one it resumed.
-func (c *Conn) end(cause Cause) {
-	c.ended.Do(func() {
-		if s := c.state.issued.Load(); s != nil {
-			c.cache.remove(s, cause)
-		} else if s := c.state.resumed.Load(); s != nil {
-			c.cache.remove(s, cause)
-		}
-	})
+// fromTransport reports whether a Read failed for the transport's sake, or ended
+// as it should. Whatever else crypto/tls returns from a Read is a violation of the
+// protocol, for which it has sent an alert, though not every such error says so.
+func (c *Conn) fromTransport(err error) bool {
+	broken := c.state.broken.Load()
+	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || broken != nil && errors.Is(err, *broken)
 }
 
 // isAlert reports whether crypto/tls returned err for an alert that ends the
@@ -144,6 +146,19 @@ func (c *Conn) end(cause Cause) {
 func isAlert(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && (op.Op == "remote error" || op.Op == "local error")
+}
+
+// end removes the session that the client would resume next: the one that this
+// connection made or, where it made none, as in TLS 1.2, the one it resumed.
+func (c *Conn) end(cause Cause) {
+	if c.ended.Swap(true) {
+		return
+	}
+	if s := c.state.issued.Load(); s != nil {
+		c.cache.remove(s, cause)
+	} else if s := c.state.resumed.Load(); s != nil {
+		c.cache.remove(s, cause)
+	}
 }
 
 // ConnectionState returns what was agreed; see [tls.Conn.ConnectionState].

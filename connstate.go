@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync/atomic"
 )
 
@@ -22,8 +22,9 @@ type connState struct {
 
 	// Of the handshake's goroutine alone.
 	ctx       context.Context // the handshake's
-	offered   []uint16        // the ClientHello's suites
+	offered   []uint16        // the ClientHello's suites, until VerifyConnection
 	proposed  bool            // the one look-up has been made
+	verified  bool            // VerifyConnection has agreed, and these hooks were told
 	candidate *Session        // what the look-up found
 	pending   *pendingSession // what waits for the handshake's completion
 
@@ -31,9 +32,11 @@ type connState struct {
 	resumed atomic.Pointer[Session] // the session that was resumed
 	issued  atomic.Pointer[Session] // the session that was made
 
-	// broken is set when the transport ends by itself. From settled on it says
-	// nothing more: the client's close_notify was read, or Close was called.
-	broken, settled atomic.Bool
+	// broken is the error with which the transport ended by itself, nil while it
+	// has not. From settled on its end says nothing more: the client's
+	// close_notify was read, or Close was called.
+	broken  atomic.Pointer[error]
+	settled atomic.Bool
 	// writes counts the writes to the transport.
 	writes atomic.Uint64
 }
@@ -53,10 +56,13 @@ func (c *Cache) newConnState(raw net.Conn) *connState {
 func (s *connState) NetConn() net.Conn { return s.Conn }
 
 // Read notes an end of the transport; the TLS engine does not read on after a
-// close_notify, so that this one came without.
+// close_notify, so that this one came without. An end that comes with data is
+// told again.
 func (s *connState) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	s.note(err)
+	if n == 0 {
+		s.note(err)
+	}
 	return n, err
 }
 
@@ -70,23 +76,21 @@ func (s *connState) Write(b []byte) (int, error) {
 
 func (s *connState) note(err error) {
 	if err != nil && !s.settled.Load() && !errors.Is(err, os.ErrDeadlineExceeded) {
-		s.broken.Store(true)
+		s.broken.CompareAndSwap(nil, &err)
 	}
 }
 
 // saw keeps what the ClientHello says that crypto/tls does not pass to its hooks.
 func (s *connState) saw(hello *tls.ClientHelloInfo) {
-	s.ctx, s.offered = hello.Context(), slices.Clone(hello.CipherSuites)
+	s.ctx, s.offered = hello.Context(), hello.CipherSuites
 }
 
-// propose reports whether this identity is the one of its connection that is
-// looked up: the first that can be a session's. A TLS 1.3 client may list many.
-func (s *connState) propose(identity []byte) bool {
-	if s.proposed || !validID(identity) {
-		return false
-	}
+// propose reports whether a look-up is left to the connection: a TLS 1.3 client
+// may list many identities, and the first that can be an id is looked up.
+func (s *connState) propose() bool {
+	first := !s.proposed
 	s.proposed = true
-	return true
+	return first
 }
 
 // issue takes a new session: at once into the cache, or on completion.
@@ -101,13 +105,18 @@ func (s *connState) issue(c *Cache, info ConnInfo, session *Session, proved bool
 
 // agreed is called when VerifyConnection has agreed.
 func (s *connState) agreed(c *Cache, cs tls.ConnectionState) {
+	s.verified, s.offered = true, nil
 	if !s.atCompletion {
-		s.complete(c, cs)
+		s.complete(s.ctx, c, cs)
 	}
 }
 
-// complete records a good handshake.
-func (s *connState) complete(c *Cache, cs tls.ConnectionState) {
+// complete records a good handshake, unless it was another configuration's hooks
+// that saw it.
+func (s *connState) complete(ctx context.Context, c *Cache, cs tls.ConnectionState) {
+	if !s.verified {
+		return
+	}
 	if cs.DidResume && s.candidate != nil {
 		s.resumed.Store(s.candidate)
 		c.confirm(s.candidate)
@@ -115,20 +124,18 @@ func (s *connState) complete(c *Cache, cs tls.ConnectionState) {
 	if p := s.pending; p != nil {
 		s.pending = nil
 		s.issued.Store(p.session)
-		c.establish(s.ctx, p.info, p.session, p.proved)
+		c.establish(ctx, p.info, p.session, p.proved)
 	}
 	c.completed(cs.DidResume)
-	c.logHandshake(s.ctx, ConnInfo{RemoteAddr: s.RemoteAddr(), ServerName: cs.ServerName, Version: cs.Version}, cs.DidResume)
+	c.logHandshake(ctx, ConnInfo{RemoteAddr: s.RemoteAddr(), ServerName: cs.ServerName, Version: cs.Version}, cs.DidResume,
+		slog.Bool("offered", s.proposed))
 }
 
 // disagreed is called when the application's VerifyConnection ended the
-// handshake in an alert. The sessions of the connection go, as libssl has it; but
-// in TLS 1.2 the client has not yet shown that it holds the one it resumed, and
-// whoever saw its id could remove it.
-func (s *connState) disagreed(c *Cache, cs tls.ConnectionState) {
-	if cs.DidResume && cs.Version >= tls.VersionTLS13 && s.candidate != nil {
-		c.remove(s.candidate, Alert)
-	}
+// handshake in an alert. libssl then removes the session that was to be resumed.
+// Here it stays: the client's Finished has not been seen, and whoever recorded a
+// ClientHello could have it removed by playing it again. The new one goes.
+func (s *connState) disagreed(c *Cache) {
 	if issued := s.issued.Swap(nil); issued != nil {
 		c.remove(issued, Alert)
 	}

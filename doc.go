@@ -16,9 +16,13 @@
 //	New after the handshake's completion       no [2]        no [2]       yes
 //	unclean close, fatal alerts                no            no           yes
 //
-// [1] At VerifyConnection, after the configuration's own has agreed, which is
-// before the client's Finished. [2] In TLS 1.2, and in TLS 1.3 where a client
-// certificate was asked for, it is after all that the client had to prove.
+// [1] At VerifyConnection, after the configuration's own has agreed. That is
+// before the client's Finished is read, so that a ClientHello which was recorded
+// and is played again counts, and moves a session's time under [UpdateTime].
+// [2] Where a ticket is made, which is after the client's Finished in a full TLS
+// 1.2 handshake, after its certificate in a full TLS 1.3 one that asks for it, and
+// before the client has answered anything else. Such sessions wait in a part of
+// the internal cache from which a full one evicts first.
 //
 // A session is resumed only after a flat ladder of refusals has found no reason
 // against it; [Refusal] names the rungs. A refused session is a full handshake,

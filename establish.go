@@ -57,7 +57,7 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 		serial: nextSerial(), id: c.newID(e.info), version: state.Version, suite: state.CipherSuite,
 		created: now, expires: now + c.timeout.Load(), chainStart: now,
 		serverName: e.info.ServerName, alpn: e.info.ALPN,
-		scope: e.policy.digest(e.info.ServerName), state: e.state,
+		scope: e.policy.digest(e.info.ServerName), state: exact(e.state),
 	}
 	if e.parent != nil {
 		s.chainStart = e.parent.chainStart
@@ -66,6 +66,14 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 		return nil, RefusedTooLarge
 	}
 	return s, 0
+}
+
+// exact returns a copy of b without room to spare: what a builder of bytes leaves
+// behind would stay as long as the session does.
+func exact(b []byte) []byte {
+	c := make([]byte, len(b))
+	copy(c, b)
+	return c
 }
 
 // establish puts a new session into the cache and tells the application, which

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -205,6 +206,40 @@ func TestSessionWithEMSOfferedWithoutAborts(t *testing.T) {
 	}
 }
 
+// A flight that such a client leaves behind holds no secret, and Close ends it.
+func TestCloseEndsFlights(t *testing.T) {
+	c := newCache(t, Config{})
+	open, cl := viaConfig.open(t, c, serverConfig()), newClient(tls.VersionTLS12)
+	connectOK(t, open, cl)
+	send(t, open, helloWithTicket(cl.jar.id()))
+	if len(c.inFlight.younger) != 1 {
+		t.Fatal("no flight is left behind")
+	}
+	if c.Close(); len(c.inFlight.younger) != 0 {
+		t.Error("a flight outlives Close")
+	}
+}
+
+// What a ClientHello lists, 64 kB at the most, is not kept for the connection's
+// life.
+func TestHelloIsNotKept(t *testing.T) {
+	for _, d := range []door{viaListener, viaServer} {
+		c := newCache(t, Config{})
+		near, far := socketPair(t)
+		server := d.open(t, c, serverConfig())(far)
+		go tls.Client(near, newClient(tls.VersionTLS13).config()).Handshake()
+		if err := server.HandshakeContext(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		state := server.(interface{ NetConn() net.Conn }).NetConn().(*connState)
+		if state.offered != nil {
+			t.Errorf("%s: %d suites are kept", d.name, len(state.offered))
+		}
+		near.Close()
+		server.Close()
+	}
+}
+
 // helloWithTicket is a TLS 1.2 ClientHello with a ticket and without extended
 // master secret.
 func helloWithTicket(ticket []byte) []byte {
@@ -249,6 +284,24 @@ func TestForeignHooksInGetConfigForClient(t *testing.T) {
 		connectOK(t, open, cl)
 		if !connectOK(t, open, cl).resumed || c.Stats().Number != 0 {
 			t.Errorf("the application's own tickets do not work beside the cache: %+v", c.Stats())
+		}
+	})
+}
+
+// A configuration of ServerConfig in GetConfigForClient brings its own hooks: each
+// handshake is counted once.
+func TestOwnHooksInGetConfigForClient(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		c := newCache(t, Config{})
+		tenant := must(c.ServerConfig(serverConfig()))(t)
+		base := serverConfig()
+		base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return tenant, nil }
+		open, cl := d.open(t, c, base), newClient(version)
+		for range 2 {
+			connectOK(t, open, cl)
+		}
+		if st := c.Stats(); st.Accept != 2 || st.AcceptGood != 2 || st.Hits != 1 {
+			t.Errorf("%+v", st)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package halfshake
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -26,10 +27,10 @@ type inFlight struct {
 	younger, older map[[sha256.Size]byte]*flight
 }
 
-// A flight is a session and how many handshakes are resuming it.
+// A flight is a session's id and how many handshakes are resuming it.
 type flight struct {
-	session *Session
-	n       int
+	id []byte
+	n  int
 }
 
 func newInFlight() *inFlight {
@@ -45,14 +46,14 @@ func (f *inFlight) sum(secret []byte) (s [sha256.Size]byte) {
 	return s
 }
 
-// put records that a handshake is about to resume s.
-func (f *inFlight) put(secret []byte, s *Session) {
+// put records that a handshake is about to resume the session of that id.
+func (f *inFlight) put(secret, id []byte) {
 	sum := f.sum(secret)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, generation := range [...]map[[sha256.Size]byte]*flight{f.younger, f.older} {
 		if at, ok := generation[sum]; ok {
-			at.session = s
+			at.id = id
 			at.n++
 			return
 		}
@@ -60,12 +61,12 @@ func (f *inFlight) put(secret []byte, s *Session) {
 	if len(f.younger) >= maxInFlight {
 		f.younger, f.older = make(map[[sha256.Size]byte]*flight), f.younger
 	}
-	f.younger[sum] = &flight{session: s, n: 1}
+	f.younger[sum] = &flight{id: id, n: 1}
 }
 
-// take returns the session of that secret, and ends one handshake's flight; nil
-// if there is none.
-func (f *inFlight) take(secret []byte) *Session {
+// take returns the id of the session of that secret, and ends one handshake's
+// flight; nil if there is none.
+func (f *inFlight) take(secret []byte) []byte {
 	sum := f.sum(secret)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,7 +78,15 @@ func (f *inFlight) take(secret []byte) *Session {
 		if at.n--; at.n == 0 {
 			delete(generation, sum)
 		}
-		return at.session
+		return bytes.Clone(at.id)
 	}
 	return nil
+}
+
+// clear forgets all flights.
+func (f *inFlight) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.younger)
+	f.older = nil
 }

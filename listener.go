@@ -9,21 +9,25 @@ import (
 // NewListener returns a listener whose connections use the cache: Accept returns
 // a *tls.Conn, so that net/http speaks HTTP/2 over it. Errors are those of
 // [Cache.ServerConfig], but for MaxChainAge, which holds here in every version.
-// Closing the listener closes inner, and no connection.
+// Closing the listener closes inner, and no connection. The NetConn of a
+// connection, and the Conn that a GetConfigForClient sees, is one of the cache's;
+// its own NetConn method returns the one that inner accepted.
 func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listener, error) {
 	if inner == nil {
 		return nil, errors.New("halfshake: the net.Listener is nil")
 	}
-	if err := c.checkConfig(config); err != nil {
+	p, err := c.checkConfig(config)
+	if err != nil {
 		return nil, err
 	}
-	return &listener{Listener: inner, cache: c, config: config.Clone()}, nil
+	return &listener{Listener: inner, cache: c, config: config.Clone(), policy: p}, nil
 }
 
 type listener struct {
 	net.Listener
 	cache  *Cache
 	config *tls.Config
+	policy policy
 }
 
 // Accept returns the next connection; its handshake has not begun.
@@ -33,5 +37,5 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	state := l.cache.newConnState(raw)
-	return tls.Server(state, l.cache.hooked(l.config, state)), nil
+	return tls.Server(state, l.cache.hooked(l.config, l.policy, state)), nil
 }

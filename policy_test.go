@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -237,6 +238,72 @@ func TestServerNameBindsEveryPath(t *testing.T) {
 			t.Error("not resumed under its own name")
 		}
 	})
+}
+
+// Names are folded as DNS does, in ASCII alone: a name that only looks the same
+// under Unicode, or only as broken UTF-8, is another one.
+func TestOtherNamesAreNotFoldedTogether(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		for _, pair := range [][2]string{{"\u212Ailo.example", "kilo.example"}, {"\xffilo", "\xfeilo"}} {
+			c := newCache(t, Config{})
+			open, cl := d.open(t, c, serverConfig()), newClient(version)
+			as := func(name string) outcome {
+				config := cl.config()
+				config.ServerName, config.InsecureSkipVerify = name, true
+				return dial(t, open, config, func(handshaker) error { return nil })
+			}
+			if o := as(pair[0]); o.clientErr != nil {
+				t.Fatal(o.clientErr)
+			}
+			if o := as(pair[1]); o.clientErr != nil || o.resumed {
+				t.Errorf("made as %q; as %q resumed %v, %v", pair[0], pair[1], o.resumed, o.clientErr)
+			}
+		}
+	})
+}
+
+// A TrustID that panics leaves its configuration without a name, and so without a
+// session: it does not stand for "none".
+func TestTrustIDPanics(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		base, failing, nameless := serverConfig(), serverConfig(), serverConfig()
+		c := newCache(t, Config{Scope: "test", TrustID: func(config *tls.Config) string {
+			if config == failing {
+				panic("the directory is down")
+			}
+			return ""
+		}})
+		current := failing
+		base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return current, nil }
+		open, cl := d.open(t, c, base), newClient(version)
+		connectOK(t, open, cl)
+		if n := c.Stats().Number; n != 0 {
+			t.Errorf("%d sessions of unknown trust", n)
+		}
+		current = nameless
+		if connectOK(t, open, cl).resumed {
+			t.Error("resumed under another trust")
+		}
+		if _, err := c.ServerConfig(failing); err == nil || !strings.Contains(err.Error(), "TrustID") {
+			t.Errorf("ServerConfig: %v", err)
+		}
+	})
+}
+
+// The policy of the configuration that was handed in is asked for once, not for
+// each connection.
+func TestTrustIDIsAskedOnce(t *testing.T) {
+	for _, d := range []door{viaConfig, viaListener} {
+		asked := 0
+		c := newCache(t, Config{TrustID: func(*tls.Config) string { asked++; return "test" }})
+		open := d.open(t, c, serverConfig())
+		for range 3 {
+			connectOK(t, open, newClient(tls.VersionTLS13))
+		}
+		if asked != 1 {
+			t.Errorf("%s: asked %d times", d.name, asked)
+		}
+	}
 }
 
 // Roots are compared as trust, not as identity: another pool with the same root

@@ -32,9 +32,10 @@ type proposal struct {
 // that has proved nothing sends costs one look-up, and removes nothing but a
 // session that nobody can resume any more.
 func (c *Cache) lookup(p proposal) *Session {
-	if !validID(p.id) {
+	if !validID(p.id) || c.closed.Load() {
 		return nil
 	}
+	removals := c.removals.Load()
 	s, internal := c.find(p)
 	if s == nil {
 		c.explain(p, "not found")
@@ -45,7 +46,7 @@ func (c *Cache) lookup(p proposal) *Session {
 		return nil
 	}
 	if !internal && c.Mode().internalKeeps() {
-		c.insert(s, false)
+		c.keepCopy(s, removals)
 	}
 	return s
 }

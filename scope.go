@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -20,6 +19,9 @@ type policy struct {
 	config  *tls.Config
 	scope   string
 	trustID string
+
+	// failed is set where TrustID panicked: what it would have said is unknown.
+	failed bool
 }
 
 func (c *Cache) policyOf(config *tls.Config) policy {
@@ -27,16 +29,18 @@ func (c *Cache) policyOf(config *tls.Config) policy {
 	if c.trustID != nil {
 		if err := guard("TrustID", func() error { p.trustID = c.trustID(config); return nil }); err != nil {
 			c.faulted(nil, err)
+			p.failed = true
 		}
 	}
 	return p
 }
 
-// unscoped reports whether client certificates are asked for while nothing names
-// what a session that carries one may be used for. OpenSSL fails such a
-// connection (SSL_R_SESSION_ID_CONTEXT_UNINITIALIZED); here it is not cached.
+// unscoped reports whether nothing names what a session may be used for, though
+// it must: client certificates are asked for, or TrustID failed. OpenSSL fails a
+// connection of the first kind (SSL_R_SESSION_ID_CONTEXT_UNINITIALIZED); here it
+// is not cached.
 func (p policy) unscoped() bool {
-	return p.config.ClientAuth != tls.NoClientCert && p.scope == "" && p.trustID == ""
+	return p.failed || p.config.ClientAuth != tls.NoClientCert && p.scope == "" && p.trustID == ""
 }
 
 // digest names what a session may be resumed under. The parts carry their
@@ -44,12 +48,25 @@ func (p policy) unscoped() bool {
 func (p policy) digest(serverName string) (d [sha256.Size]byte) {
 	b := make([]byte, 0, 128)
 	b = append(b, "halfshake scope 1"...)
-	for _, part := range [...]string{p.scope, p.trustID, strings.ToLower(serverName)} {
+	for _, part := range [...]string{p.scope, p.trustID, lowerASCII(serverName)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
 		b = append(b, part...)
 	}
 	b = append(b, byte(p.config.ClientAuth))
 	return sha256.Sum256(b)
+}
+
+// lowerASCII folds the case of a DNS name (RFC 4343), which is a matter of ASCII
+// letters alone: names are bytes that a client chose, and folding more would make
+// one of two.
+func lowerASCII(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // now is the time by which crypto/tls checks certificates under this policy.
@@ -69,17 +86,23 @@ func (p policy) requiresCertificate() bool {
 // ClientCAs.
 func (p policy) verifiesCertificate() bool { return p.config.ClientAuth >= tls.VerifyClientCertIfGiven }
 
-// checkConfig says why nothing could resume, or nothing safely, under config.
-func (c *Cache) checkConfig(config *tls.Config) error {
+// checkConfig returns the policy of a configuration that the application hands
+// in, or says why nothing could resume, or nothing safely, under it.
+func (c *Cache) checkConfig(config *tls.Config) (policy, error) {
 	switch {
 	case config == nil:
-		return errors.New("halfshake: the tls.Config is nil; hand in the server's own, with its certificates")
+		return policy{}, errors.New("halfshake: the tls.Config is nil; hand in the server's own, with its certificates")
 	case config.SessionTicketsDisabled:
-		return errors.New("halfshake: nothing can resume while SessionTicketsDisabled is set; clear it: Halfshake issues no stateless tickets")
+		return policy{}, errors.New("halfshake: nothing can resume while SessionTicketsDisabled is set; clear it: Halfshake issues no stateless tickets")
 	case config.WrapSession != nil || config.UnwrapSession != nil:
-		return errors.New("halfshake: the tls.Config has WrapSession or UnwrapSession set already; hand in one without them: the Cache sets both")
-	case c.policyOf(config).unscoped():
-		return fmt.Errorf("halfshake: the tls.Config asks for client certificates (%v) and Config.Scope is empty; set Config.Scope, or Config.TrustID, to what a resumed client certificate may be used for", config.ClientAuth)
+		return policy{}, errors.New("halfshake: the tls.Config has WrapSession or UnwrapSession set already; hand in one without them: the Cache sets both")
 	}
-	return nil
+	p := c.policyOf(config)
+	switch {
+	case p.failed:
+		return policy{}, errors.New("halfshake: Config.TrustID panicked for the tls.Config; it must name the trust of every configuration")
+	case p.unscoped():
+		return policy{}, fmt.Errorf("halfshake: the tls.Config asks for client certificates (%v) and Config.Scope is empty; set Config.Scope, or Config.TrustID, to what a resumed client certificate may be used for", config.ClientAuth)
+	}
+	return p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
@@ -24,22 +25,24 @@ import (
 // certificates while neither Config.Scope nor Config.TrustID names what they are
 // good for, and if Config.MaxChainAge is set and base allows TLS 1.3; see the
 // table in the package's documentation for what only [Cache.NewListener] and
-// [Cache.Server] can do.
+// [Cache.Server] can do. The clone always has a GetConfigForClient, so net/http
+// does not miss a certificate before the first handshake.
 func (c *Cache) ServerConfig(base *tls.Config) (*tls.Config, error) {
-	if err := c.checkConfig(base); err != nil {
+	p, err := c.checkConfig(base)
+	if err != nil {
 		return nil, err
 	}
 	if c.maxChainAge > 0 && (base.MaxVersion == 0 || base.MaxVersion >= tls.VersionTLS13) {
 		return nil, errors.New("halfshake: Config.MaxChainAge cannot be held in TLS 1.3 by a tls.Config alone; use NewListener or Server, or set the tls.Config's MaxVersion to TLS 1.2")
 	}
-	return c.hooked(base, nil), nil
+	return c.hooked(base, p, nil), nil
 }
 
-// hooked returns a clone of base with the cache's hooks. conn is nil if the clone
-// serves many connections.
-func (c *Cache) hooked(base *tls.Config, conn *connState) *tls.Config {
+// hooked returns a clone of base, whose policy is p, with the cache's hooks. conn
+// is nil if the clone serves many connections.
+func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config {
 	choose := base.GetConfigForClient
-	clone := c.installHooks(base, conn)
+	clone := c.installHooks(base, p, conn)
 	clone.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.counters.accept.Add(1)
 		if conn != nil {
@@ -52,16 +55,16 @@ func (c *Cache) hooked(base *tls.Config, conn *connState) *tls.Config {
 		if err != nil || chosen == nil || chosen.WrapSession != nil || chosen.UnwrapSession != nil {
 			return chosen, err
 		}
-		return c.installHooks(chosen, conn), nil
+		return c.installHooks(chosen, c.policyOf(chosen), conn), nil
 	}
 	return clone
 }
 
-// installHooks returns a clone of config with hooks for its policy.
-func (c *Cache) installHooks(config *tls.Config, conn *connState) *tls.Config {
+// installHooks returns a clone of config with hooks for its policy p.
+func (c *Cache) installHooks(config *tls.Config, p policy, conn *connState) *tls.Config {
 	clone := config.Clone()
-	h := &serverHooks{cache: c, policy: c.policyOf(config), conn: conn, verifyNext: config.VerifyConnection}
-	h.policy.config = clone // whatever the application does to its own later
+	p.config = clone // whatever the application does to its own later
+	h := &serverHooks{cache: c, policy: p, conn: conn, verifyNext: config.VerifyConnection}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = h.unwrap, h.wrap, h.verify
 	return clone
 }
@@ -80,12 +83,19 @@ type serverHooks struct {
 // session. It never returns an error, which would end the connection. crypto/tls
 // may still refuse what it returns.
 func (h *serverHooks) unwrap(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+	if len(identity) == 0 { // TLS 1.2, and no ticket
+		return nil, nil
+	}
 	p := proposal{ctx: h.cache.ctx, info: h.info(cs), policy: h.policy, id: identity, suite: cs.CipherSuite}
 	if h.conn != nil {
-		if !h.conn.propose(identity) {
-			return nil, nil
-		}
 		p.ctx, p.offered = h.conn.ctx, h.conn.offered
+	}
+	if !validID(identity) {
+		h.cache.explain(p, "the id is not one of ours")
+		return nil, nil
+	}
+	if h.conn != nil && !h.conn.propose() {
+		return nil, nil
 	}
 	s := h.cache.lookup(p)
 	if s == nil {
@@ -96,13 +106,47 @@ func (h *serverHooks) unwrap(identity []byte, cs tls.ConnectionState) (*tls.Sess
 		h.cache.refused(p, s, RefusedMalformed, false)
 		return nil, nil
 	}
+	h.handedOut(s, cs.Version)
+	return ss, nil
+}
+
+// handedOut keeps what wrap and verify have to know of the session that unwrap
+// gave to crypto/tls.
+func (h *serverHooks) handedOut(s *Session, version uint16) {
 	switch {
 	case h.conn != nil:
 		h.conn.candidate = s
-	case cs.Version == tls.VersionTLS12:
-		h.cache.inFlight.put(secretOf(s.state), s)
+	case version == tls.VersionTLS12:
+		h.cache.inFlight.put(secretOf(s.state), s.id)
+	case h.cache.internal.Vouch(sessionEntry{s}):
+		h.cache.vouchers.Add(1)
 	}
-	return ss, nil
+}
+
+// bornProved reports whether the session of a resumed TLS 1.3 handshake goes into
+// the proved part of the internal cache. Where the client's Finished is awaited,
+// it does. Elsewhere only the binder has been checked, which a ClientHello that
+// was recorded and is played again has too: so each session vouches for one
+// child, and under ServerConfig, where the parent is not known, for as many as
+// there were parents.
+func (h *serverHooks) bornProved() bool {
+	if h.conn == nil {
+		return takeOne(&h.cache.vouchers)
+	}
+	return h.conn.atCompletion || h.cache.internal.Vouch(sessionEntry{h.conn.candidate})
+}
+
+// takeOne takes one off n, if there is one.
+func takeOne(n *atomic.Int64) bool {
+	for {
+		have := n.Load()
+		if have <= 0 {
+			return false
+		}
+		if n.CompareAndSwap(have, have-1) {
+			return true
+		}
+	}
 }
 
 // wrap is [tls.Config.WrapSession]: it answers with the id of the session that
@@ -128,10 +172,11 @@ func (h *serverHooks) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte
 	if s == nil {
 		return randomID(), nil
 	}
+	proved := cs.DidResume && h.bornProved()
 	if h.conn == nil {
-		h.cache.establish(h.cache.ctx, e.info, s, cs.DidResume)
+		h.cache.establish(h.cache.ctx, e.info, s, proved)
 	} else {
-		h.conn.issue(h.cache, e.info, s, cs.DidResume)
+		h.conn.issue(h.cache, e.info, s, proved)
 	}
 	return s.ID(), nil
 }
@@ -145,21 +190,25 @@ func (h *serverHooks) sameID(state []byte) []byte {
 		}
 		return h.conn.candidate.ID()
 	}
-	s := h.cache.inFlight.take(secretOf(state))
-	if s == nil {
+	id := h.cache.inFlight.take(secretOf(state))
+	if id == nil {
 		return randomID()
 	}
-	h.cache.confirm(s)
-	return s.ID()
+	if e, ok := h.cache.internal.Get(string(id)); ok {
+		h.cache.confirm(e.Session)
+	}
+	return id
 }
 
-// verify is [tls.Config.VerifyConnection], after the application's own. It is
-// the last that a tls.Config's hooks see of a handshake.
+// verify is [tls.Config.VerifyConnection], after the application's own. crypto/tls
+// calls it once for each handshake, before the client's Finished is read; wrap
+// comes after it in TLS 1.2, and in TLS 1.3 where a client certificate was asked
+// for and nothing resumed.
 func (h *serverHooks) verify(cs tls.ConnectionState) error {
 	if h.verifyNext != nil {
 		if err := h.verifyNext(cs); err != nil {
 			if h.conn != nil {
-				h.conn.disagreed(h.cache, cs)
+				h.conn.disagreed(h.cache)
 			}
 			return err
 		}
@@ -190,10 +239,12 @@ func secretOf(state []byte) []byte {
 	return st.Secret
 }
 
-func (c *Cache) logHandshake(ctx context.Context, info ConnInfo, resumed bool) {
+// logHandshake logs how a handshake went; why a session that was offered did not
+// resume is in a line before.
+func (c *Cache) logHandshake(ctx context.Context, info ConnInfo, resumed bool, more ...slog.Attr) {
 	if c.log == nil || !c.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	c.log.LogAttrs(ctx, slog.LevelDebug, "handshake", slog.Bool("resumed", resumed),
-		slog.String("version", versionName(info.Version)), slog.String("server_name", info.ServerName), addrAttr(info.RemoteAddr))
+	c.log.LogAttrs(ctx, slog.LevelDebug, "handshake", append(more, slog.Bool("resumed", resumed),
+		slog.String("version", versionName(info.Version)), slog.String("server_name", info.ServerName), addrAttr(info.RemoteAddr))...)
 }

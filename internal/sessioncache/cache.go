@@ -133,7 +133,7 @@ func (c *Cache[V]) Renew(v V) bool {
 	}
 	proved := old.part == c.proved
 	c.detach(old)
-	e.number = old.number
+	e.number, e.vouched = old.number, old.vouched
 	c.attach(e, proved)
 	return true
 }
@@ -151,6 +151,22 @@ func (c *Cache[V]) Promote(v V) bool {
 		return false
 	}
 	c.promote(e)
+	return true
+}
+
+// Vouch reports true once for each session that is in the cache: a session can
+// vouch for one that descends from it, and not for any number, because what the
+// caller takes for its use may be a recording of it, played again.
+func (c *Cache[V]) Vouch(v V) bool {
+	key, serial := v.Key(), v.Serial()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	e := c.find(key, serial)
+	if e == nil || e.vouched {
+		return false
+	}
+	e.vouched = true
 	return true
 }
 

@@ -466,3 +466,30 @@ func TestPrintsNoSession(t *testing.T) {
 		same(t, verb, fmt.Sprintf(verb, c.Cache), "sessioncache.Cache")
 	}
 }
+
+// A session vouches once while it is there, also after Renew; another session of
+// the same id is another.
+func TestVouch(t *testing.T) {
+	c := newChecked(t, Limits{Count: 4, Bytes: 1000})
+	s := made("a", 10)
+	if c.Vouch(s) {
+		t.Error("a session that is not there vouched")
+	}
+	c.put(s, false)
+	if !c.Vouch(s) || c.Vouch(s) {
+		t.Error("want once")
+	}
+	later := *s
+	later.expiry += 5
+	if c.Renew(&later); c.Vouch(&later) {
+		t.Error("Renew let it vouch again")
+	}
+	other := made("a", 10)
+	if c.Vouch(other) {
+		t.Error("another session of the id vouched for it")
+	}
+	c.put(other, false)
+	if !c.Vouch(other) {
+		t.Error("the session that replaced it cannot vouch")
+	}
+}

@@ -17,6 +17,8 @@ type entry[V Value] struct {
 	size   int64
 	number uint64 // in order of insertion into the cache
 
+	vouched bool // for a session that descends from this one
+
 	part       *part[V]
 	bucket     *bucket[V]
 	prev, next *entry[V] // in the bucket
