@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"golang.org/x/net/netutil"
+)
+
+// bound are the sockets of a server.
+type bound struct {
+	tls     net.Listener
+	metrics net.Listener // nil for none
+}
+
+// bindAll binds all addresses or none. Each takes so many connections at a time;
+// others wait.
+func bindAll(f *serveFlags, connections int) (b bound, err error) {
+	if b.tls, err = bind("--listen", f.Listen, connections); err != nil {
+		return bound{}, err
+	}
+	if f.Metrics == "" {
+		return b, nil
+	}
+	if b.metrics, err = bind("--metrics", f.Metrics, connections); err != nil {
+		b.close()
+		return bound{}, err
+	}
+	return b, nil
+}
+
+func (b bound) close() {
+	_ = b.tls.Close()
+	if b.metrics != nil {
+		_ = b.metrics.Close()
+	}
+}
+
+func bind(flag string, a address, connections int) (net.Listener, error) {
+	listener, err := net.Listen("tcp", string(a))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s %s: the address is in use; stop what listens there, or choose another (port 0 picks a free one)", flag, a)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s %s: permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE", flag, a)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s %s: this machine has no such address; choose one of its own, or leave the host out for all", flag, a)
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", flag, a, err)
+	}
+	return netutil.LimitListener(listener, connections), nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/halfshake/halfshake"
+)
+
+// connection says how a connection was made. It has neither the session's id nor
+// any secret.
+type connection struct {
+	Protocol          string `json:"protocol"`
+	CipherSuite       string `json:"cipher_suite"`
+	ServerName        string `json:"server_name"`
+	ALPN              string `json:"alpn"`
+	Resumed           bool   `json:"resumed"`
+	ResumedBy         string `json:"resumed_by"`
+	SessionAge        int64  `json:"session_age_seconds"`
+	Engine            string `json:"engine"`
+	ClientCertificate string `json:"client_certificate_sha256"`
+}
+
+// serveConnection is /connection.json.
+func serveConnection(w http.ResponseWriter, r *http.Request) {
+	serveJSON(w, connectionOf(r))
+}
+
+// connectionOf describes the connection that the request came over.
+func connectionOf(r *http.Request) connection {
+	state := r.TLS
+	return connection{
+		Protocol:          tls.VersionName(state.Version),
+		CipherSuite:       tls.CipherSuiteName(state.CipherSuite),
+		ServerName:        state.ServerName,
+		ALPN:              state.NegotiatedProtocol,
+		Resumed:           state.DidResume,
+		ResumedBy:         resumedBy(state),
+		SessionAge:        sessionAge(r),
+		Engine:            "crypto/tls",
+		ClientCertificate: clientCertificate(state),
+	}
+}
+
+func resumedBy(state *tls.ConnectionState) string {
+	switch {
+	case !state.DidResume:
+		return ""
+	case state.Version >= tls.VersionTLS13:
+		return "psk"
+	}
+	return "ticket"
+}
+
+// sessionAge is how many whole seconds old the session was that was resumed.
+func sessionAge(r *http.Request) int64 {
+	session, ok := halfshake.SessionOf(connOf(r))
+	if !ok || !r.TLS.DidResume {
+		return 0
+	}
+	return max(0, int64(time.Since(session.Created())/time.Second))
+}
+
+func clientCertificate(state *tls.ConnectionState) string {
+	if len(state.PeerCertificates) == 0 {
+		return ""
+	}
+	digest := sha256.Sum256(state.PeerCertificates[0].Raw)
+	return hex.EncodeToString(digest[:])
+}
+
+// serveJSON answers with v on one line.
+func serveJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // a client that has gone needs no answer
+}

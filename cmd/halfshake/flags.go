@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/halfshake/halfshake"
+)
+
+// serveFlags are the command line of "halfshake serve".
+type serveFlags struct {
+	Listen   address `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
+	Metrics  address `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /stats.json, the cache's counters, and /healthz. Off by default; keep it off public networks."`
+	StateDir string  `group:"where" placeholder:"DIR" help:"Where the self-made certificate is kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
+
+	Cert string `group:"certificates" placeholder:"FILE" help:"The server's certificate and its chain, PEM. Default: a self-signed one for localhost, 127.0.0.1 and ::1, made once in the state directory."`
+	Key  string `group:"certificates" placeholder:"FILE" help:"Its private key, PEM."`
+
+	ClientCA   string     `group:"clients" placeholder:"FILE" help:"Ask clients for a certificate that one of these authorities signed, PEM."`
+	ClientAuth clientAuth `group:"clients" placeholder:"require|request" help:"With --client-ca: whether a client must have a certificate (require, the default) or may (request)."`
+	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default with --client-ca: a digest of that file."`
+
+	Store       store         `group:"sessions" default:"memory:" placeholder:"URL" help:"Where sessions live. Only memory: in this process, the default."`
+	Timeout     time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
+	CacheSize   int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
+	CacheMode   cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. Default: ${default}."`
+	MaxChainAge time.Duration `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming. Default: no limit but each session's timeout."`
+
+	LogFormat string   `group:"log" default:"text" enum:"text,json" placeholder:"text|json" help:"Default: ${default}."`
+	LogLevel  logLevel `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. debug says of each connection why it was or was not resumed. Default: ${default}."`
+}
+
+var flagGroups = []kong.Group{
+	{Key: "where", Title: "Where:"},
+	{Key: "certificates", Title: "The server's certificate:", Description: "Read again on SIGHUP; files that do not parse leave those in force."},
+	{Key: "clients", Title: "Client certificates:", Description: "--client-ca is read again on SIGHUP too."},
+	{Key: "sessions", Title: "The session cache:"},
+	{Key: "log", Title: "The log, on stderr:"},
+}
+
+// Help is the second paragraph of "halfshake serve --help".
+func (*serveFlags) Help() string {
+	return `Without flags it listens on port 8443 with a certificate of its own. ` +
+		`GET / is a page about the connection it came over, GET /connection.json the same for programs. ` +
+		`To see a session resumed: curl -k --http1.1 -H 'Connection: close' URL URL, with https://localhost:8443/connection.json twice. ` +
+		`SIGHUP reads the certificates again; SIGTERM finishes what is under way, for at most 5 seconds, and exits with 0.`
+}
+
+// flagValues are what the help texts take from the library.
+func flagValues() kong.Vars {
+	return kong.Vars{
+		"timeout": halfshake.DefaultTimeout.String(),
+		"size":    fmt.Sprint(halfshake.DefaultSize),
+		"modes":   strings.Join(modeWords(), ", "),
+	}
+}
+
+// Validate finds the values that are wrong by themselves or do not go together;
+// they are usage errors.
+func (f *serveFlags) Validate() error {
+	switch {
+	case f.ClientAuth != "" && f.ClientCA == "":
+		return errors.New("--client-auth needs --client-ca FILE, the authorities that sign the clients' certificates")
+	case f.Timeout < time.Second || f.Timeout > halfshake.MaxTimeout || f.Timeout%time.Second != 0:
+		return fmt.Errorf("--timeout is %v; give whole seconds, from 1s to %v", f.Timeout, halfshake.MaxTimeout)
+	case f.CacheSize < 1:
+		return fmt.Errorf("--cache-size is %d; give at least 1 (--cache-mode off keeps none)", f.CacheSize)
+	case f.MaxChainAge < 0:
+		return fmt.Errorf("--max-chain-age is %v; give a positive duration, or 0 for no limit", f.MaxChainAge)
+	}
+	return nil
+}
+
+// logger returns the logger that the flags describe.
+func (f *serveFlags) logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: f.LogLevel.Level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// An address is HOST:PORT, the host being optional.
+type address string
+
+// UnmarshalText refuses what no listener can be bound to.
+func (a *address) UnmarshalText(text []byte) error {
+	_, port, err := net.SplitHostPort(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT; for example :8443 or 127.0.0.1:8443", text)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+		return fmt.Errorf("%q has no usable port; give 0 to 65535", text)
+	}
+	*a = address(text)
+	return nil
+}
+
+// A clientAuth is "require", "request", or "" for the default.
+type clientAuth string
+
+// UnmarshalText accepts the two words.
+func (a *clientAuth) UnmarshalText(text []byte) error {
+	if s := string(text); s != "require" && s != "request" {
+		return fmt.Errorf("%q is neither require nor request", s)
+	}
+	*a = clientAuth(text)
+	return nil
+}
+
+// A store is the URL of an external cache.
+type store string
+
+// UnmarshalText accepts the only store there is.
+func (s *store) UnmarshalText(text []byte) error {
+	if string(text) != "memory:" {
+		return fmt.Errorf("%q is not a store; there is only memory: (sessions in this process)", text)
+	}
+	*s = store(text)
+	return nil
+}
+
+// A logLevel is the least level that is logged.
+type logLevel struct{ slog.Level }
+
+// UnmarshalText accepts the four words of slog.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	if err := l.Level.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%q is not a level; there are debug, info, warn and error", text)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+// Command halfshake serves TLS with the session cache of package halfshake.
+//
+// "halfshake serve" needs no flag; "halfshake --help" says the rest.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses of a command that failed.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// commands are the verbs.
+type commands struct {
+	Serve serveFlags `cmd:"" help:"Serve a page over TLS that shows how each connection was made."`
+}
+
+func main() {
+	var c commands
+	parser := kong.Must(&c,
+		kong.Name("halfshake"),
+		kong.Description("A TLS session cache: connections that come back skip most of the handshake."),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
+		kong.ExplicitGroups(flagGroups),
+		flagValues(),
+	)
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fail(fmt.Errorf("%w; \"halfshake serve --help\" lists the flags", err), exitUsage)
+	}
+	if err := command.Run(); err != nil {
+		fail(err, exitFailure)
+	}
+}
+
+// fail prints err as one line and ends the process.
+func fail(err error, status int) {
+	line := strings.TrimPrefix(err.Error(), "halfshake: ")
+	fmt.Fprintln(os.Stderr, "halfshake: "+strings.ReplaceAll(line, "\n", " "))
+	os.Exit(status)
+}

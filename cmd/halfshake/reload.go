@@ -1,0 +1,92 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+)
+
+// tlsFiles are the certificates that the flags name, as they were when they were
+// last read without error. Connections take what is in force when they begin.
+type tlsFiles struct {
+	flags *serveFlags
+	log   *slog.Logger
+
+	// pools has one pool for each content that the --client-ca file has had, by
+	// its digest; it belongs to the goroutine that calls load.
+	pools map[string]*x509.CertPool
+
+	// Read by handshakes.
+	current atomic.Pointer[tls.Config]
+	digests sync.Map // from a pool to its digest
+}
+
+func newTLSFiles(f *serveFlags, log *slog.Logger) (*tlsFiles, error) {
+	t := &tlsFiles{flags: f, log: log, pools: map[string]*x509.CertPool{}}
+	return t, t.load()
+}
+
+// load puts the files in force: all of them, or none.
+func (t *tlsFiles) load() error {
+	config := &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
+	if t.flags.ClientCA != "" {
+		ca, err := loadClientCA(t.flags.ClientCA)
+		if err != nil {
+			return err
+		}
+		config.ClientCAs, config.ClientAuth = t.known(ca), t.clientAuth()
+	}
+	cert, err := t.loadCertificate() // last: it may make one
+	if err != nil {
+		return err
+	}
+	config.Certificates = []tls.Certificate{cert}
+	t.current.Store(config)
+	return nil
+}
+
+// reload is load for a server that runs.
+func (t *tlsFiles) reload() {
+	if err := t.load(); err != nil {
+		t.log.Error("reload failed; the certificates in force stay", "error", err)
+		return
+	}
+	leaf := t.current.Load().Certificates[0].Leaf
+	t.log.Info("reloaded the certificates", "subject", leaf.Subject.String(), "until", leaf.NotAfter, "client_ca", t.flags.ClientCA)
+}
+
+// known returns the pool that stands for this content of the file.
+func (t *tlsFiles) known(ca clientCA) *x509.CertPool {
+	if pool, ok := t.pools[ca.digest]; ok {
+		return pool
+	}
+	t.pools[ca.digest] = ca.pool
+	t.digests.Store(ca.pool, ca.digest)
+	return ca.pool
+}
+
+func (t *tlsFiles) clientAuth() tls.ClientAuthType {
+	if t.flags.ClientAuth == "request" {
+		return tls.VerifyClientCertIfGiven
+	}
+	return tls.RequireAndVerifyClientCert
+}
+
+// config returns the configuration to serve with. Each connection takes the files
+// in force; the policy that they agree on is in the configuration itself too,
+// since the cache checks that one when it makes its listener.
+func (t *tlsFiles) config() *tls.Config {
+	base := t.current.Load().Clone()
+	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.current.Load(), nil }
+	return base
+}
+
+// trustID is [halfshake.Config.TrustID]: the digest of the --client-ca file that
+// config was made from. A clone of a configuration has the same pool.
+func (t *tlsFiles) trustID(config *tls.Config) string {
+	digest, _ := t.digests.Load(config.ClientCAs)
+	id, _ := digest.(string)
+	return id
+}

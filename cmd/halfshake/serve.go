@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/halfshake/halfshake"
+)
+
+// limits bound what clients can hold of the process.
+type limits struct {
+	handshake   time.Duration // of the handshake, and of a request's header
+	request     time.Duration // of a request and of its answer
+	idle        time.Duration
+	shutdown    time.Duration
+	connections int // at a time, of each address
+	headerBytes int
+}
+
+var defaultLimits = limits{
+	handshake:   10 * time.Second,
+	request:     30 * time.Second,
+	idle:        2 * time.Minute,
+	shutdown:    5 * time.Second,
+	connections: 10_000,
+	headerBytes: 64 << 10,
+}
+
+// server is a "halfshake serve" that is ready to accept.
+type server struct {
+	flags  *serveFlags
+	log    *slog.Logger
+	limits limits
+	cache  *halfshake.Cache
+	files  *tlsFiles
+
+	listener net.Listener // TLS
+	metrics  net.Listener // plain HTTP; nil for none
+}
+
+// Run is the verb.
+func (f *serveFlags) Run() error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+
+	s, err := newServer(f, f.logger(), defaultLimits)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, hangups)
+}
+
+// newServer does all that can fail for what the flags say. It binds the addresses
+// first: a process that cannot have them makes no certificate.
+func newServer(f *serveFlags, log *slog.Logger, l limits) (*server, error) {
+	sockets, err := bindAll(f, l.connections)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{flags: f, log: log, limits: l, metrics: sockets.metrics}
+	if err := s.prepare(sockets.tls); err != nil {
+		sockets.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare makes all that stands between inner and the pages.
+func (s *server) prepare(inner net.Listener) (err error) {
+	if s.files, err = newTLSFiles(s.flags, s.log); err != nil {
+		return err
+	}
+	if s.cache, err = halfshake.New(s.flags.cacheConfig(s.files, s.log)); err != nil {
+		return err
+	}
+	s.listener, err = s.cache.NewListener(inner, s.files.config())
+	return err
+}
+
+// cacheConfig is the cache that the flags describe. Without --scope, a session
+// belongs to the content of the --client-ca file.
+func (f *serveFlags) cacheConfig(files *tlsFiles, log *slog.Logger) halfshake.Config {
+	config := halfshake.Config{
+		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxChainAge: f.MaxChainAge,
+		Scope: f.Scope, Logger: log,
+	}
+	if f.Scope == "" {
+		config.TrustID = files.trustID
+	}
+	return config
+}
+
+// serve answers until ctx ends, and then returns nil.
+func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
+	failed := make(chan error, 2)
+	start := func(handler http.Handler, l net.Listener) *http.Server {
+		web := s.httpServer(handler)
+		go func() { failed <- web.Serve(l) }()
+		return web
+	}
+	running := []*http.Server{start(s.pages(), s.listener)}
+	if s.metrics != nil {
+		running = append(running, start(s.metricsPages(), s.metrics))
+	}
+	s.announce()
+	for {
+		select {
+		case <-hangups:
+			s.files.reload()
+		case err := <-failed:
+			return errors.Join(err, s.stop(running))
+		case <-ctx.Done():
+			s.log.Info("stopping")
+			return s.stop(running)
+		}
+	}
+}
+
+// stop lets requests that are under way finish, up to the limit.
+func (s *server) stop(running []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.shutdown)
+	defer cancel()
+	for _, web := range running {
+		if web.Shutdown(ctx) != nil {
+			_ = web.Close()
+		}
+	}
+	return s.cache.Close()
+}
+
+// announce logs that all is ready, and what a newcomer may try.
+func (s *server) announce() {
+	url := "https://" + reachable(s.listener.Addr()) + "/"
+	metrics := ""
+	if s.metrics != nil {
+		metrics = s.metrics.Addr().String()
+	}
+	s.log.Info("serving", "listen", s.listener.Addr().String(), "metrics", metrics, "admin", "", "store", string(s.flags.Store), "url", url)
+	if s.flags.Cert == "" && s.flags.ClientCA == "" {
+		url += "connection.json"
+		s.log.Info("to see a session resumed, run", "command", "curl -k --http1.1 -H 'Connection: close' "+url+" "+url)
+	}
+}
+
+// reachable is addr as a client on this machine may dial it.
+func reachable(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// makeStateDir returns the state directory, which it makes where there is none;
+// flag is --state-dir.
+func makeStateDir(flag string) (string, error) {
+	dir, err := stateDirPath(flag)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", stateDirError(dir, err)
+	}
+	return dir, nil
+}
+
+func stateDirError(dir string, err error) error {
+	return fmt.Errorf("state directory %s: %w; give one that can be written with --state-dir, or --cert and --key", dir, bare(err))
+}
+
+// stateDirPath prefers the flag to the service manager's choice, and that to the
+// user's. systemd may list many directories; the first is ours.
+func stateDirPath(flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 && dirs[0] != "" {
+		return dirs[0], nil
+	}
+	if base := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(base) { // its specification: else ignore it
+		return filepath.Join(base, "halfshake"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", errors.New("no state directory: $HOME is not set; give one with --state-dir, or --cert and --key")
+	}
+	return filepath.Join(home, ".local", "state", "halfshake"), nil
+}

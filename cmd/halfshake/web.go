@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// httpServer returns a server within the limits.
+func (s *server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: s.limits.handshake, // net/http gives the TLS handshake the same
+		ReadTimeout:       s.limits.request,
+		WriteTimeout:      s.limits.request,
+		IdleTimeout:       s.limits.idle,
+		MaxHeaderBytes:    s.limits.headerBytes,
+		ConnContext:       rememberConn,
+		ErrorLog:          slog.NewLogLogger(httpLog{s.log.Handler()}, slog.LevelDebug),
+	}
+}
+
+// pages is what is served over TLS.
+func (s *server) pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("GET /connection.json", serveConnection)
+	return secured(mux)
+}
+
+// secured gives every answer, an error's too, the headers that keep a browser
+// from making anything of it but what it is.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+type connKey struct{}
+
+// rememberConn is [http.Server.ConnContext]: connOf finds the connection again.
+func rememberConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+func connOf(r *http.Request) net.Conn {
+	conn, _ := r.Context().Value(connKey{}).(net.Conn)
+	return conn
+}
+
+// httpLog takes what net/http has to say. What a client did wrong stays at the
+// debug level; a panic of ours does not.
+type httpLog struct{ slog.Handler }
+
+// Enabled lets through what Handle may raise.
+func (h httpLog) Enabled(ctx context.Context, _ slog.Level) bool {
+	return h.Handler.Enabled(ctx, slog.LevelError)
+}
+
+// Handle passes r on at the level it deserves.
+func (h httpLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "http: panic") {
+		r.Level = slog.LevelError
+	}
+	if !h.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
