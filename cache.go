@@ -235,10 +235,10 @@ func (c *Cache) insert(s *Session, proved bool) bool {
 
 // keepCopy copies an external session into the internal cache, unless one of that
 // id is there: then nobody is told of a session that was replaced by itself. A
-// removal that came since the count of removals was read wins over the copy,
-// whether it looked before or after this did.
+// removal that came since the count of removals was read wins over the copy: it
+// counted before it looked, and here the count is looked at after the insertion.
 func (c *Cache) keepCopy(s *Session, removals uint64) {
-	if _, held := c.internal.Get(string(s.id)); held || c.removals.Load() != removals {
+	if _, held := c.internal.Get(string(s.id)); held {
 		return
 	}
 	c.insert(s, false)
