@@ -1,0 +1,87 @@
+package tls12
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+)
+
+// checkConfig refuses, for either side, what this engine cannot honour.
+func checkConfig(config *tls.Config) error {
+	switch {
+	case config == nil:
+		return errors.New("tls12: the tls.Config is nil")
+	case config.MinVersion > tls.VersionTLS12:
+		return unable("MinVersion", "it excludes TLS 1.2")
+	case config.MaxVersion != 0 && config.MaxVersion < tls.VersionTLS12:
+		return unable("MaxVersion", "it excludes TLS 1.2")
+	case config.Renegotiation != tls.RenegotiateNever:
+		return unable("Renegotiation", "there is none")
+	case len(allowedSuites(config)) == 0:
+		return unable("CipherSuites", "no suite of it is ECDHE with AES-GCM or ChaCha20-Poly1305")
+	case len(allowedGroups(config)) == 0:
+		return unable("CurvePreferences", "none of it is X25519, P-256 or P-384")
+	}
+	return checkProtocols(config.NextProtos)
+}
+
+// checkServerConfig adds what a server cannot honour.
+func checkServerConfig(config *tls.Config) error {
+	if err := checkConfig(config); err != nil {
+		return err
+	}
+	switch {
+	case config.EncryptedClientHelloKeys != nil:
+		return unable("EncryptedClientHelloKeys", "it needs TLS 1.3")
+	case config.GetEncryptedClientHelloKeys != nil:
+		return unable("GetEncryptedClientHelloKeys", "it needs TLS 1.3")
+	case config.WrapSession != nil || config.UnwrapSession != nil:
+		return unable("WrapSession and UnwrapSession", "there are no tickets")
+	}
+	return nil
+}
+
+// checkClientConfig adds what a client cannot honour.
+func checkClientConfig(config *tls.Config) error {
+	if err := checkConfig(config); err != nil {
+		return err
+	}
+	switch {
+	case config.ServerName == "" && !config.InsecureSkipVerify:
+		return errors.New("tls12: the tls.Config has neither ServerName nor InsecureSkipVerify")
+	case config.EncryptedClientHelloConfigList != nil:
+		return unable("EncryptedClientHelloConfigList", "it needs TLS 1.3")
+	case config.ClientSessionCache != nil:
+		return unable("ClientSessionCache", "it holds tickets; pass the session to Client")
+	}
+	return nil
+}
+
+func unable(field, why string) error {
+	return fmt.Errorf("tls12: cannot honour the tls.Config's %s: %s", field, why)
+}
+
+// checkProtocols refuses what has no encoding (RFC 7301, section 3.1).
+func checkProtocols(protocols []string) error {
+	total := 0
+	for _, protocol := range protocols {
+		if protocol == "" || len(protocol) > 255 {
+			return unable("NextProtos", "a name must have 1 to 255 bytes")
+		}
+		total += 1 + len(protocol)
+	}
+	if total > 65535-2 {
+		return unable("NextProtos", "the list is too long")
+	}
+	return nil
+}
+
+// allowedSuites are the ids of this package's suites that config enables.
+func allowedSuites(config *tls.Config) (ids []uint16) {
+	for _, s := range aesFirst {
+		if allowsSuite(config, s.id) {
+			ids = append(ids, s.id)
+		}
+	}
+	return ids
+}

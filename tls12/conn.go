@@ -1,0 +1,315 @@
+package tls12
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Conn is a TLS 1.2 connection. Its methods are safe for concurrent use as
+// those of a *tls.Conn are: one Read beside one Write beside a Close, and more of
+// each wait for each other. Errors that an alert stands for are a *net.OpError
+// whose Op is "local error" or "remote error" and which wraps a [tls.AlertError].
+//
+// A Conn starts no goroutine.
+type Conn struct {
+	// Constant.
+	conn     net.Conn
+	config   *tls.Config
+	run      func(context.Context) error // the handshake
+	sessions Sessions                    // a server's; may be nil
+	limit    time.Duration               // of the handshake; 0 for none
+	proposed *Session                    // a client's; may be nil
+
+	in  input
+	out output
+
+	complete   atomic.Bool // the handshake is, without an error
+	peerClosed atomic.Bool // its close_notify came
+	calls      atomic.Int32
+
+	ended   atomic.Bool             // the sessions were told
+	session atomic.Pointer[Session] // that the handshake made or resumed, once complete
+
+	// handshakeMu is taken before the locks of in and out. What follows is
+	// constant when complete.
+	handshakeMu  sync.Mutex
+	handshakeErr error
+	agreed       agreement
+	secrets      *secrets
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+func newConn(conn net.Conn, config *tls.Config, recordVersion uint16) *Conn {
+	c := &Conn{conn: conn, config: config}
+	c.in.conn, c.out.conn = conn, conn
+	c.out.version, c.out.fullRecords = recordVersion, config.DynamicRecordSizingDisabled
+	return c
+}
+
+// LocalAddr returns the local network address.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the remote network address.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// NetConn returns the connection below. To read or write it breaks this one.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// SetDeadline sets the deadlines of the connection below. After a Write has timed
+// out, every later one returns the same error.
+func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
+
+// SetReadDeadline sets the read deadline of the connection below.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline is described at [Conn.SetDeadline].
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// Handshake runs the handshake if it has not been run; Read, Write and
+// ConnectionState do so too.
+func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
+
+// LimitHandshake gives the handshake a time, whoever runs it. net/http bounds that
+// of a *tls.Conn alone: of others it asks the ConnectionState, before it sets a
+// deadline. It is to be called before the connection is used.
+func (c *Conn) LimitHandshake(d time.Duration) { c.limit = d }
+
+// HandshakeContext is Handshake under a context, which the sessions and the
+// configuration's callbacks receive. If it is cancelled meanwhile, the connection
+// is closed and the context's error returned.
+func (c *Conn) HandshakeContext(ctx context.Context) (err error) {
+	if c.complete.Load() {
+		return nil
+	}
+	if c.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.limit)
+		defer cancel()
+	}
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+		defer func() {
+			if !stop() {
+				err = ctx.Err()
+			}
+		}()
+	}
+	c.handshakeMu.Lock()
+	defer c.handshakeMu.Unlock()
+	if c.handshakeErr != nil || c.complete.Load() {
+		return c.handshakeErr
+	}
+	c.in.Lock()
+	defer c.in.Unlock()
+	c.handshakeErr = c.handshake(ctx)
+	return c.handshakeErr
+}
+
+// handshake runs the handshake and forgets what only it needed.
+func (c *Conn) handshake(ctx context.Context) error {
+	c.out.hold = true // nothing else writes before the handshake is complete
+	err := c.run(ctx)
+	if err != nil {
+		err = c.failed(err)
+	}
+	c.in.handshake = nil
+	c.out.Lock()
+	c.out.hold, c.out.flight = false, nil
+	c.out.Unlock()
+	c.complete.Store(err == nil)
+	return err
+}
+
+// failed ends the reading half with err, telling the peer if it is to know.
+func (c *Conn) failed(err error) error {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		c.out.Lock()
+		err = c.out.fatal(f)
+		c.out.Unlock()
+		c.end(AlertEnd)
+	case isRemoteAlert(err):
+		c.end(AlertEnd)
+	case !permanent(err):
+		return err
+	case !c.peerClosed.Load():
+		c.end(UncleanEnd)
+	}
+	c.in.err = err
+	return err
+}
+
+func isRemoteAlert(err error) bool {
+	var alert tls.AlertError
+	return errors.As(err, &alert)
+}
+
+// Read reads application data, after the handshake. A timeout loses nothing: a
+// later Read goes on.
+func (c *Conn) Read(b []byte) (int, error) {
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	c.in.Lock()
+	defer c.in.Unlock()
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for len(c.in.data) == 0 {
+		if err := c.readData(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, c.in.data)
+	c.in.data = c.in.data[n:]
+	if len(c.in.data) == 0 && c.in.alertWaits() {
+		// Said now, the connection's end spares net/http's transport a request
+		// on a connection that is closed.
+		return n, c.readData()
+	}
+	return n, nil
+}
+
+// readData reads one record of application data. There is no renegotiation, so
+// any handshake message ends the connection.
+func (c *Conn) readData() error {
+	if c.in.err != nil {
+		return c.in.err
+	}
+	typ, content, err := c.nextRecord()
+	switch {
+	case err != nil:
+	case typ == recordApplicationData:
+		c.in.data = content
+		return nil
+	case typ == recordHandshake && messageType(content[0]) == typeHelloRequest:
+		err = fail(alertNoRenegotiation, "the server asks for renegotiation")
+	case typ == recordHandshake:
+		err = fail(alertUnexpectedMessage, "a handshake message after the handshake")
+	default:
+		err = fail(alertUnexpectedMessage, "ChangeCipherSpec after the handshake")
+	}
+	return c.failed(err)
+}
+
+// closeCalled is the bit of calls that Close sets; the rest counts the Writes
+// under way.
+const (
+	closeCalled = 1
+	oneWrite    = 2
+)
+
+// enter adds to calls unless Close was called, and returns what was there.
+func (c *Conn) enter(add int32) (before int32, ok bool) {
+	for {
+		before = c.calls.Load()
+		if before&closeCalled != 0 {
+			return before, false
+		}
+		if c.calls.CompareAndSwap(before, before+add) {
+			return before, true
+		}
+	}
+}
+
+// errShutdown is the error of a Write after CloseWrite.
+var errShutdown = errors.New("tls12: close_notify was sent: nothing more can be written")
+
+// Write writes application data, after the handshake.
+func (c *Conn) Write(b []byte) (int, error) {
+	if _, ok := c.enter(oneWrite); !ok {
+		return 0, net.ErrClosed
+	}
+	defer c.calls.Add(-oneWrite)
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	c.out.Lock()
+	defer c.out.Unlock()
+	if c.out.err == nil && c.out.notified {
+		return 0, errShutdown
+	}
+	n, err := c.out.write(recordApplicationData, b)
+	c.out.sent += int64(n)
+	return n, err
+}
+
+// errEarlyCloseWrite is that of crypto/tls in other words.
+var errEarlyCloseWrite = errors.New("tls12: CloseWrite before the handshake is complete")
+
+// CloseWrite sends close_notify. It does not touch the connection below.
+func (c *Conn) CloseWrite() error {
+	if !c.complete.Load() {
+		return errEarlyCloseWrite
+	}
+	return c.notify()
+}
+
+// notifyTimeout is how long close_notify may take to send.
+const notifyTimeout = 5 * time.Second
+
+// notify sends close_notify and tells the sessions that the connection ends
+// cleanly, even if a peer that is gone does not take it, or uncleanly if nothing
+// could be sent.
+func (c *Conn) notify() error {
+	how, err := c.sendCloseNotify()
+	c.end(how)
+	return err
+}
+
+func (c *Conn) sendCloseNotify() (Ending, error) {
+	c.out.Lock()
+	defer c.out.Unlock()
+	how := CleanEnd
+	if c.out.err != nil && !c.peerClosed.Load() {
+		how = UncleanEnd
+	}
+	if !c.out.notified {
+		c.out.notified = true
+		c.conn.SetWriteDeadline(time.Now().Add(notifyTimeout))
+		_, c.out.notifyErr = c.out.write(recordAlert, closeNotify)
+		c.conn.SetWriteDeadline(time.Now()) // nothing may follow
+	}
+	return how, c.out.notifyErr
+}
+
+// Close sends close_notify, if the handshake is complete, and closes the
+// connection. While a Write is under way it closes at once instead, which ends
+// that.
+func (c *Conn) Close() error {
+	before, ok := c.enter(closeCalled)
+	if !ok {
+		return net.ErrClosed
+	}
+	if before != 0 {
+		defer c.end(UncleanEnd)
+		return c.conn.Close()
+	}
+	var err error
+	if c.complete.Load() {
+		if err = c.notify(); err != nil {
+			err = fmt.Errorf("tls12: close_notify could not be sent: %w", err)
+		}
+	}
+	c.end(UncleanEnd) // unless notify has said otherwise
+	return cmp.Or(c.conn.Close(), err)
+}
+
+// end tells the sessions, once, how the connection ended that made or resumed a
+// session.
+func (c *Conn) end(how Ending) {
+	s := c.session.Load()
+	if s == nil || c.sessions == nil || c.ended.Swap(true) {
+		return
+	}
+	c.sessions.Ended(s, how)
+}

@@ -1,0 +1,555 @@
+package tls12
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sendRecords writes records to a server that has read nothing yet and returns
+// the error of its handshake.
+func sendRecords(t *testing.T, records ...[]byte) (*Conn, error) {
+	t.Helper()
+	clientConn, serverConn := tcpPair(t)
+	s := newServer(t, serverConn, serverConfig(t), nil)
+	done := make(chan error, 1)
+	go func() { done <- handshakeOrClose(s) }()
+	for _, record := range records {
+		if _, err := clientConn.Write(record); err != nil {
+			break // the server has had enough
+		}
+	}
+	clientConn.(*net.TCPConn).CloseWrite()
+	go io.Copy(io.Discard, clientConn)
+	return s, <-done
+}
+
+// TestRecordBounds is what a client may send before it has said anything, and
+// must not.
+func TestRecordBounds(t *testing.T) {
+	warning := newRecord(recordAlert, []byte{levelWarning, 90})
+	largest := newRecord(recordHandshake, append([]byte{byte(typeClientHello), 0, 0xff, 0xff}, make([]byte, maxPlaintext-4)...))
+	for name, test := range map[string]struct {
+		records [][]byte
+		alert   tls.AlertError
+	}{
+		"17 warnings":                {slices.Repeat([][]byte{warning}, maxUseless+1), alertUnexpectedMessage},
+		"a record too long":          {[][]byte{newRecord(recordHandshake, make([]byte, maxCiphertext+1))}, alertRecordOverflow},
+		"a content too long":         {[][]byte{newRecord(recordHandshake, make([]byte, maxPlaintext+1))}, alertRecordOverflow},
+		"a message too long":         {[][]byte{newRecord(recordHandshake, []byte{byte(typeClientHello), 1, 0, 1})}, alertIllegalParameter},
+		"a message of 64 KiB":        {slices.Repeat([][]byte{largest}, 5), alertDecodeError},
+		"an alert of one byte":       {[][]byte{newRecord(recordAlert, []byte{1})}, alertUnexpectedMessage},
+		"an alert of four bytes":     {[][]byte{newRecord(recordAlert, []byte{1, 90, 1, 90})}, alertUnexpectedMessage},
+		"an alert of level 3":        {[][]byte{newRecord(recordAlert, []byte{3, 90})}, alertUnexpectedMessage},
+		"an SSLv2 hello":             {[][]byte{{0x80, 0x2e, 1, 3, 1}}, alertProtocolVersion},
+		"an empty handshake":         {[][]byte{newRecord(recordHandshake, nil)}, alertUnexpectedMessage},
+		"a message that is no hello": {[][]byte{recordOfDone}, alertUnexpectedMessage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := sendRecords(t, test.records...)
+			checkRefused(t, s, err, test.alert)
+			if size := len(s.in.buf); size > largeBuffer {
+				t.Errorf("the buffer has %d bytes", size)
+			}
+		})
+	}
+	t.Run("16 warnings", func(t *testing.T) {
+		if _, err := sendRecords(t, slices.Repeat([][]byte{warning}, maxUseless)...); err != io.EOF {
+			t.Errorf("the error is %v", err)
+		}
+	})
+	t.Run("a fatal alert", func(t *testing.T) {
+		_, err := sendRecords(t, newRecord(recordAlert, []byte{levelFatal, 40}))
+		wantAlert(t, err, "remote error", alertHandshakeFailure)
+	})
+	t.Run("plain HTTP", func(t *testing.T) {
+		_, err := sendRecords(t, []byte("GET / HTTP/1.1\r\n\r\n"))
+		header, ok := err.(tls.RecordHeaderError)
+		if !ok || string(header.RecordHeader[:]) != "GET /" || header.Conn == nil {
+			t.Errorf("the error is %#v", err)
+		}
+	})
+	t.Run("half a record", func(t *testing.T) {
+		if _, err := sendRecords(t, recordOfDone[:7]); err != io.ErrUnexpectedEOF {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// TestUselessRecords bounds empty application data and warnings on a connection
+// that is up.
+func TestUselessRecords(t *testing.T) {
+	send := func(c *Conn, typ recordType, content []byte) {
+		t.Helper()
+		c.out.Lock()
+		defer c.out.Unlock()
+		record, err := c.out.encode(nil, typ, content)
+		must(t, err)
+		must(t, c.out.send(record))
+	}
+	for _, count := range []int{maxUseless, maxUseless + 1} {
+		c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
+		for i := range count {
+			if i%2 == 0 {
+				send(c, recordApplicationData, nil)
+			} else {
+				send(c, recordAlert, []byte{levelWarning, 90})
+			}
+		}
+		send(c, recordApplicationData, []byte("text"))
+		b := make([]byte, 10)
+		n, err := s.Read(b)
+		if count <= maxUseless {
+			if err != nil || string(b[:n]) != "text" {
+				t.Errorf("after %d records: %q, %v", count, b[:n], err)
+			}
+		} else {
+			wantAlert(t, err, "local error", alertUnexpectedMessage)
+		}
+	}
+}
+
+// TestRecordVersion is a record of another version, once the version is agreed.
+func TestRecordVersion(t *testing.T) {
+	c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
+	c.out.version = tls.VersionTLS11
+	_, err := c.Write([]byte("text"))
+	must(t, err)
+	_, err = s.Read(make([]byte, 4))
+	wantAlert(t, err, "local error", alertProtocolVersion)
+}
+
+// TestLargeRecord is the largest record that may be, and one more byte.
+func TestLargeRecord(t *testing.T) {
+	for _, size := range []int{maxPlaintext, maxPlaintext + 1} {
+		c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
+		record, err := c.out.encode(nil, recordApplicationData, make([]byte, size))
+		must(t, err)
+		go c.conn.Write(record)
+		_, err = io.ReadFull(s, make([]byte, maxPlaintext))
+		if size <= maxPlaintext {
+			must(t, err)
+		} else {
+			wantAlert(t, err, "local error", alertRecordOverflow)
+		}
+	}
+}
+
+// TestMemory holds what the package's documentation says of it.
+func TestMemory(t *testing.T) {
+	c, s := connect(t, clientConfig(t), serverConfig(t), &mapSessions{}, nil)
+	for _, side := range []*Conn{c, s} {
+		if size := len(side.in.buf); size != smallBuffer {
+			t.Errorf("the buffer has %d bytes", size)
+		}
+		if side.in.handshake != nil || side.out.flight != nil {
+			t.Error("the handshake's messages are still there")
+		}
+	}
+	exchange(t, c, s, make([]byte, 1<<20))
+	for _, side := range []*Conn{c, s} {
+		if size := len(side.in.buf); size != largeBuffer {
+			t.Errorf("the buffer has %d bytes", size)
+		}
+	}
+}
+
+// TestEndings is how a server's sessions hear of a connection's end.
+func TestEndings(t *testing.T) {
+	read := func(c *Conn) error { _, err := c.Read(make([]byte, 1)); return err }
+	for name, test := range map[string]struct {
+		run  func(t *testing.T, c, s *Conn)
+		want []Ending
+	}{
+		"Close":      {func(t *testing.T, c, s *Conn) { s.Close() }, []Ending{CleanEnd}},
+		"CloseWrite": {func(t *testing.T, c, s *Conn) { s.CloseWrite(); s.Close() }, []Ending{CleanEnd}},
+		"the client's close_notify, then Close": {func(t *testing.T, c, s *Conn) {
+			c.Close()
+			if err := read(s); err != io.EOF {
+				t.Errorf("Read: %v", err)
+			}
+			s.Close()
+		}, []Ending{CleanEnd}},
+		"the transport's end": {func(t *testing.T, c, s *Conn) {
+			c.conn.Close()
+			if err := read(s); err != io.EOF {
+				t.Errorf("Read: %v", err)
+			}
+			s.Close()
+		}, []Ending{UncleanEnd}},
+		"a timeout, then Close": {func(t *testing.T, c, s *Conn) {
+			s.SetReadDeadline(time.Now())
+			if err := read(s); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Read: %v", err)
+			}
+			s.Close()
+		}, []Ending{CleanEnd}},
+		"a fatal alert received": {func(t *testing.T, c, s *Conn) {
+			c.out.write(recordAlert, []byte{levelFatal, 80})
+			wantAlert(t, read(s), "remote error", alertInternalError)
+			s.Close()
+		}, []Ending{AlertEnd}},
+		"a fatal alert sent": {func(t *testing.T, c, s *Conn) {
+			c.conn.Write(newRecord(recordApplicationData, make([]byte, 30)))
+			wantAlert(t, read(s), "local error", alertBadRecordMAC)
+			s.Close()
+		}, []Ending{AlertEnd}},
+		"Close during a Write": {func(t *testing.T, c, s *Conn) {
+			wrote := make(chan error)
+			go func() { _, err := s.Write(make([]byte, 64<<20)); wrote <- err }()
+			for s.calls.Load() == 0 {
+				runtime.Gosched()
+			}
+			start := time.Now()
+			s.Close()
+			if took := time.Since(start); took > limit/4 {
+				t.Errorf("Close took %v", took)
+			}
+			if err := <-wrote; err == nil {
+				t.Error("the Write ended well")
+			}
+		}, []Ending{UncleanEnd}},
+		"a Write that failed, then Close": {func(t *testing.T, c, s *Conn) {
+			s.SetWriteDeadline(time.Now())
+			s.Write([]byte("text"))
+			s.Close()
+		}, []Ending{UncleanEnd}},
+		"nothing": {func(t *testing.T, c, s *Conn) {}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sessions := &mapSessions{}
+			c, s := connect(t, clientConfig(t), serverConfig(t), sessions, nil)
+			test.run(t, c, s)
+			if !slices.Equal(sessions.endings, test.want) {
+				t.Errorf("the endings are %v, want %v", sessions.endings, test.want)
+			}
+		})
+	}
+}
+
+// TestEndedAfterStore is a client that is gone when the server has stored the
+// session and cannot finish.
+func TestEndedAfterStore(t *testing.T) {
+	sessions := &mapSessions{}
+	clientConn, serverConn := tcpPair(t)
+	gone := func(flight int, records [][]byte) [][]byte {
+		if flight == 1 {
+			serverConn.Close()
+		}
+		return records
+	}
+	c := newClient(t, clientConn, clientConfig(t), nil)
+	s := newServer(t, &mutatedConn{Conn: serverConn, mutate: gone}, serverConfig(t), sessions)
+	if clientErr, serverErr := handshakes(c, s); clientErr == nil || serverErr == nil {
+		t.Errorf("client: %v; server: %v", clientErr, serverErr)
+	}
+	s.Close()
+	if sessions.counts()[2] != 1 || !slices.Equal(sessions.endings, []Ending{UncleanEnd}) {
+		t.Errorf("the endings are %v", sessions.endings)
+	}
+}
+
+// TestDeadlines is a Read that goes on after a timeout, in the middle of a record,
+// and a Write that does not.
+func TestDeadlines(t *testing.T) {
+	c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
+	record, err := c.out.encode(nil, recordApplicationData, []byte("text"))
+	must(t, err)
+	for i, b := range record {
+		if _, err := c.conn.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+		if i == len(record)-1 {
+			break
+		}
+		s.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if n, err := s.Read(make([]byte, 10)); n != 0 || !isTimeout(err) {
+			t.Fatalf("after %d bytes: %d, %v", i+1, n, err)
+		}
+	}
+	s.SetReadDeadline(time.Now().Add(limit))
+	b := make([]byte, 10)
+	if n, err := s.Read(b); err != nil || string(b[:n]) != "text" {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+
+	s.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	_, err = s.Write(make([]byte, 64<<20))
+	if !isTimeout(err) {
+		t.Fatalf("Write: %v", err)
+	}
+	s.SetWriteDeadline(time.Now().Add(limit))
+	if _, again := s.Write([]byte("text")); again != err || isTemporary(again) {
+		t.Errorf("a later Write: %v", again)
+	}
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+func isTemporary(err error) bool {
+	e, ok := err.(interface{ Temporary() bool })
+	return ok && e.Temporary()
+}
+
+// TestCloseWrite is what a connection can still do after close_notify.
+func TestCloseWrite(t *testing.T) {
+	clientConn, serverConn := tcpPair(t)
+	c, s := newClient(t, clientConn, clientConfig(t), nil), newServer(t, serverConn, serverConfig(t), nil)
+	if err := s.CloseWrite(); !errors.Is(err, errEarlyCloseWrite) {
+		t.Errorf("before the handshake: %v", err)
+	}
+	if clientErr, serverErr := handshakes(c, s); clientErr != nil || serverErr != nil {
+		t.Fatal(clientErr, serverErr)
+	}
+	must(t, s.CloseWrite())
+	must(t, s.CloseWrite())
+	if _, err := s.Write([]byte("text")); !errors.Is(err, errShutdown) {
+		t.Errorf("Write: %v", err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("Read: %v", err)
+	}
+	_, err := c.Write([]byte("text"))
+	must(t, err)
+	b := make([]byte, 10)
+	if n, err := s.Read(b); err != nil || string(b[:n]) != "text" {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+	must(t, s.Close())
+	if err := s.Close(); err != net.ErrClosed {
+		t.Errorf("a second Close: %v", err)
+	}
+	if _, err := s.Write(nil); err != net.ErrClosed {
+		t.Errorf("Write after Close: %v", err)
+	}
+}
+
+// TestHandshakeContext interrupts a handshake that waits for its peer.
+func TestHandshakeContext(t *testing.T) {
+	_, serverConn := tcpPair(t)
+	s := newServer(t, serverConn, serverConfig(t), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if err := s.HandshakeContext(ctx); err != context.Canceled {
+		t.Errorf("the error is %v", err)
+	}
+	if err := s.Handshake(); err == nil {
+		t.Error("a second handshake went on")
+	}
+}
+
+// TestContextReachesSessions holds that the sessions get the handshake's context.
+func TestContextReachesSessions(t *testing.T) {
+	type key struct{}
+	ctx := context.WithValue(t.Context(), key{}, true)
+	sessions := &contextSessions{key: key{}}
+	made := establish(t, clientConfig(t), serverConfig(t), &sessions.mapSessions)
+	for _, proposed := range []*Session{nil, made} {
+		clientConn, serverConn := tcpPair(t)
+		s := newServer(t, serverConn, serverConfig(t), sessions)
+		done := make(chan error, 1)
+		go func() { done <- s.HandshakeContext(ctx) }()
+		must(t, newClient(t, clientConn, clientConfig(t), proposed).Handshake())
+		must(t, <-done)
+	}
+	if sessions.seen != 4 {
+		t.Errorf("%d calls had the context, want 4", sessions.seen)
+	}
+}
+
+type contextSessions struct {
+	mapSessions
+	key  any
+	seen int
+}
+
+func (s *contextSessions) saw(ctx context.Context) {
+	if ctx.Value(s.key) != nil {
+		s.seen++
+	}
+}
+
+func (s *contextSessions) Lookup(ctx context.Context, h *ClientHello, id []byte) *Session {
+	s.saw(ctx)
+	return s.mapSessions.Lookup(ctx, h, id)
+}
+
+func (s *contextSessions) NewID(ctx context.Context, h *ClientHello) []byte {
+	s.saw(ctx)
+	return s.mapSessions.NewID(ctx, h)
+}
+
+func (s *contextSessions) Completed(ctx context.Context, h *ClientHello, made *Session) {
+	s.saw(ctx)
+	s.mapSessions.Completed(ctx, h, made)
+}
+
+func (s *contextSessions) Resumed(ctx context.Context, h *ClientHello, made *Session) {
+	s.saw(ctx)
+	s.mapSessions.Resumed(ctx, h, made)
+}
+
+// TestConcurrentUse reads, writes and closes at once, for the race detector, and
+// holds that no goroutine is left.
+func TestConcurrentUse(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 10 {
+		clientConn, serverConn := tcpPair(t)
+		c, s := newClient(t, clientConn, clientConfig(t), nil), newServer(t, serverConn, serverConfig(t), &mapSessions{})
+		var all sync.WaitGroup
+		for _, side := range []*Conn{c, s} {
+			for range 3 {
+				all.Go(func() {
+					b := make([]byte, 1000)
+					for {
+						if _, err := side.Read(b); err != nil {
+							return
+						}
+					}
+				})
+				all.Go(func() {
+					for {
+						if _, err := side.Write(make([]byte, 3000)); err != nil {
+							return
+						}
+					}
+				})
+				all.Go(func() { side.ConnectionState(); side.ExportKeyingMaterial("label", nil, 8) })
+			}
+			all.Go(func() { time.Sleep(10 * time.Millisecond); side.CloseWrite(); side.Close() })
+		}
+		all.Wait()
+	}
+	for deadline := time.Now().Add(limit); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// TestConnectionStateCompletes is what net/http needs: it asks before it reads.
+func TestConnectionStateCompletes(t *testing.T) {
+	clientConn, serverConn := tcpPair(t)
+	s := newServer(t, serverConn, serverConfig(t), nil)
+	go newClient(t, clientConn, clientConfig(t), nil).Handshake()
+	if state := s.ConnectionState(); !state.HandshakeComplete || state.ServerName != "localhost" {
+		t.Errorf("the state is %+v", state)
+	}
+	state := s.ConnectionState()
+	if _, err := state.ExportKeyingMaterial("label", nil, 1); err == nil {
+		t.Error("the state's ExportKeyingMaterial works")
+	}
+}
+
+// TestKeyLog compares both sides' lines, in full and abbreviated handshakes.
+func TestKeyLog(t *testing.T) {
+	client, server, sessions := clientConfig(t), serverConfig(t), &mapSessions{}
+	var clientLog, serverLog bytes.Buffer
+	client.KeyLogWriter, server.KeyLogWriter = &clientLog, &serverLog
+	made := establish(t, client, server, sessions)
+	connect(t, client, server, sessions, made)
+	lines := strings.Split(strings.TrimSpace(serverLog.String()), "\n")
+	if len(lines) != 2 || clientLog.String() != serverLog.String() {
+		t.Fatal("the logs differ, or have not one line a handshake")
+	}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		if len(fields) != 3 || fields[0] != "CLIENT_RANDOM" || len(fields[1]) != 64 || fields[2] != hex.EncodeToString(made.MasterSecret) {
+			t.Error("a line is malformed")
+		}
+	}
+	server.KeyLogWriter = failingWriter{}
+	clientConn, serverConn := tcpPair(t)
+	_, err := handshakes(newClient(t, clientConn, client, nil), newServer(t, serverConn, server, nil))
+	wantAlert(t, err, "local error", alertInternalError)
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// TestPrintingShowsNothing prints a session in every way.
+func TestPrintingShowsNothing(t *testing.T) {
+	s := establish(t, clientConfig(t), serverConfig(t), &mapSessions{})
+	encoded, err := json.Marshal(change(s, func(s *Session) { s.PeerCertificates, s.VerifiedChains = nil, nil }))
+	must(t, err)
+	var logged bytes.Buffer
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("text", "session", s)
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("text", "session", *s)
+	all := string(encoded) + logged.String() + fmt.Sprint(s, *s) + s.String() +
+		fmt.Sprintf("%v %+v %#v %x %v", *s, *s, *s, *s, struct{ S Session }{*s}) +
+		fmt.Sprintf("%v %+v %#v %s %q %x %X %d %v", s, s, s, s, s, s, s, s, []*Session{s})
+	for _, secret := range [][]byte{s.ID, s.MasterSecret} {
+		for _, form := range []string{hex.EncodeToString(secret), strings.ToUpper(hex.EncodeToString(secret)), string(secret), fmt.Sprint(secret)[1:60]} {
+			if strings.Contains(all, form) {
+				t.Error("a secret is shown")
+			}
+		}
+	}
+	if got := fmt.Sprint((*Session)(nil)); got != "<nil>" {
+		t.Errorf("no session is %q", got)
+	}
+	if !strings.Contains(all, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256") {
+		t.Errorf("nothing is shown: %s", all)
+	}
+}
+
+// TestConfigRefused is what the constructors say to a configuration that they
+// cannot honour.
+func TestConfigRefused(t *testing.T) {
+	for name, f := range map[string]func(*tls.Config){
+		"MinVersion":       func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
+		"MaxVersion":       func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 },
+		"Renegotiation":    func(c *tls.Config) { c.Renegotiation = tls.RenegotiateOnceAsClient },
+		"CipherSuites":     func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256} },
+		"CurvePreferences": func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} },
+		"NextProtos":       func(c *tls.Config) { c.NextProtos = []string{""} },
+		"EncryptedClientHello": func(c *tls.Config) {
+			c.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{{}}
+			c.EncryptedClientHelloConfigList = []byte{1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for side, config := range map[string]*tls.Config{"server": serverConfig(t), "client": clientConfig(t)} {
+				f(config)
+				var err error
+				if side == "server" {
+					_, err = Server(&net.TCPConn{}, config, nil)
+				} else {
+					_, err = Client(&net.TCPConn{}, config, nil)
+				}
+				if err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("%s: the error is %v", side, err)
+				}
+			}
+		})
+	}
+	for name, f := range map[string]func() error{
+		"no server config": func() error { _, err := Server(&net.TCPConn{}, nil, nil); return err },
+		"no client config": func() error { _, err := Client(&net.TCPConn{}, nil, nil); return err },
+		"no server conn":   func() error { _, err := Server(nil, serverConfig(t), nil); return err },
+		"no client conn":   func() error { _, err := Client(nil, clientConfig(t), nil); return err },
+		"no ServerName":    func() error { _, err := Client(&net.TCPConn{}, &tls.Config{}, nil); return err },
+	} {
+		if f() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

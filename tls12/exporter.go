@@ -1,0 +1,40 @@
+package tls12
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+var errNoExtendedMaster = errors.New("tls12: the connection has no extended master secret, so exported keying material would not be its own alone (RFC 7627, section 5.4)")
+
+// ExportKeyingMaterial returns length bytes of keying material (RFC 5705),
+// completing the handshake first. A nil context differs from an empty one. It is
+// refused without the extended master secret.
+func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	if err := c.Handshake(); err != nil {
+		return nil, err
+	}
+	c.handshakeMu.Lock()
+	defer c.handshakeMu.Unlock()
+	switch label {
+	case labelMaster, labelKeyExpansion, labelClientFinished, labelServerFinished, labelExtendedMaster:
+		return nil, fmt.Errorf("tls12: the label %q is reserved", label)
+	}
+	switch {
+	case !c.agreed.extendedMaster:
+		return nil, errNoExtendedMaster
+	case len(context) > math.MaxUint16:
+		return nil, errors.New("tls12: the exporter's context is longer than 65535 bytes")
+	case length <= 0:
+		return nil, errors.New("tls12: exported keying material must have a length")
+	}
+	seed := [][]byte{c.secrets.clientRandom, c.secrets.serverRandom}
+	if context != nil {
+		seed = append(seed, binary.BigEndian.AppendUint16(nil, uint16(len(context))), context)
+	}
+	material := make([]byte, length)
+	c.secrets.prf.fill(material, label, seed...)
+	return material, nil
+}
