@@ -24,6 +24,8 @@ type Cache struct {
 	authorize    func(ConnInfo, *Session) bool
 	maxChainAge  time.Duration
 	uncleanClose UncleanClosePolicy
+	sessionIDs   SessionIDs
+	maxPending   int
 	callbacks    Callbacks // NewID and Admit; the others can be set, see below
 	log          *slog.Logger
 	time         func() time.Time
@@ -68,7 +70,11 @@ func New(cfg Config) (*Cache, error) {
 		scope: cfg.Scope, trustID: cfg.TrustID, authorize: cfg.Authorize,
 		maxChainAge: cfg.MaxChainAge, uncleanClose: cfg.UncleanClose,
 		callbacks: cfg.Callbacks, log: cfg.Logger, time: cfg.Time, maxBytes: cfg.MaxBytes,
+		sessionIDs: cfg.SessionIDs, maxPending: cfg.MaxPending,
 		inFlight: newInFlight(),
+	}
+	if c.maxPending == 0 {
+		c.maxPending = DefaultMaxPending
 	}
 	if c.time == nil {
 		c.time = time.Now

@@ -286,7 +286,7 @@ func TestDoorsRefuseBadConfigs(t *testing.T) {
 		{verifying(), "Config.Scope"},
 	} {
 		_, viaConfig := c.ServerConfig(bad.config)
-		_, viaListener := c.NewListener(&queue{}, bad.config)
+		_, viaListener := c.NewListener(newQueue(0), bad.config)
 		near, far := socketPair(t)
 		_, viaServer := c.Server(far, bad.config)
 		near.Close()

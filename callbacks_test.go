@@ -322,14 +322,14 @@ func TestFaultyCallbacksFailNoHandshake(t *testing.T) {
 	n := 0
 	clients := []*client{newClient(tls.VersionTLS12), newClient(tls.VersionTLS13)}
 	var openers []opener
-	for _, d := range doors {
+	for _, d := range append(doors, viaIDs) {
 		openers = append(openers, d.open(t, c, serverConfig()))
 	}
 	for ; n < handshakes; n++ {
-		c.SetGet(gets[n/6%len(gets)])
+		c.SetGet(gets[n/8%len(gets)])
 		cl := clients[n%2]
 		offered := cl.jar.id()
-		o := connect(t, openers[n/2%3], cl)
+		o := connect(t, openers[n/2%4], cl)
 		if o.clientErr != nil || o.serverErr != nil {
 			t.Fatalf("handshake %d: client %v; server %v", n, o.clientErr, o.serverErr)
 		}

@@ -20,6 +20,9 @@ const (
 	// DefaultMaxBytes holds DefaultSize sessions of a client with a chain of
 	// two RSA-2048 certificates (3.5 kB each) with room to spare.
 	DefaultMaxBytes = 128 << 20
+	// DefaultMaxPending bounds what clients hold that send no whole ClientHello:
+	// a goroutine each, and, for those that begin a large one, 128 KiB.
+	DefaultMaxPending = 1024
 )
 
 // An UncleanClosePolicy says what becomes of the session of a connection that
@@ -82,6 +85,16 @@ type Config struct {
 	// without close_notify, where the engine sees it: the zero value removes it.
 	UncleanClose UncleanClosePolicy
 
+	// SessionIDs says for which TLS 1.2 clients [Cache.NewListener] resumes by
+	// session id; 0 is [Off].
+	SessionIDs SessionIDs
+
+	// MaxPending is how many connections of a [Cache.NewListener] that reads
+	// ahead (SessionIDs) may be on their way to a ClientHello or to Accept; 0 is
+	// [DefaultMaxPending]. When all places are taken, the oldest connection
+	// that has not sent a ClientHello is closed.
+	MaxPending int
+
 	// Callbacks connect the cache to an external one.
 	Callbacks Callbacks
 
@@ -105,6 +118,10 @@ func (cfg *Config) validate() error {
 		return fmt.Errorf("halfshake: Config.MaxBytes is %d, which does not hold one session; set at least %d, or 0 for %d", cfg.MaxBytes, MaxSessionSize+sessionOverhead, DefaultMaxBytes)
 	case cfg.MaxChainAge < 0:
 		return fmt.Errorf("halfshake: Config.MaxChainAge is %v; set a positive duration, or 0 for no limit", cfg.MaxChainAge)
+	case cfg.SessionIDs > Always:
+		return fmt.Errorf("halfshake: Config.SessionIDs is %d; set Off, Ticketless or Always", cfg.SessionIDs)
+	case cfg.MaxPending < 0:
+		return fmt.Errorf("halfshake: Config.MaxPending is %d; set a positive number, or 0 for %d", cfg.MaxPending, DefaultMaxPending)
 	case cfg.UncleanClose > Keep:
 		return fmt.Errorf("halfshake: Config.UncleanClose is %d; set Remove or Keep", cfg.UncleanClose)
 	}

@@ -7,14 +7,18 @@
 // each connection use [Cache.Server]; both see more of a connection than the
 // hooks of a tls.Config do:
 //
-//	                                         ServerConfig  NewListener  Server
+//	                                           ServerConfig  NewListener  Server
 //	ids looked up for one TLS 1.3 ClientHello  up to five    one          one
 //	ConnInfo.RemoteAddr, context, SessionOf    no            yes          yes
 //	MaxChainAge in TLS 1.3                     an error      yes          yes
 //	promotion of a reused TLS 1.3 session      no            yes          yes
-//	counters at the handshake's completion     no [1]        no [1]       yes
-//	New after the handshake's completion       no [2]        no [2]       yes
-//	unclean close, fatal alerts                no            no           yes
+//	counters at the handshake's completion     no [1]        tls12 [1]    yes
+//	New after the handshake's completion       no [2]        tls12 [2]    yes
+//	unclean close, fatal alerts                no            tls12        yes
+//	resumption by session id in TLS 1.2        no            tls12        no
+//
+// "tls12" is for connections of package tls12, which serves those clients that
+// [Config.SessionIDs] names.
 //
 // [1] At VerifyConnection, after the configuration's own has agreed. That is
 // before the client's Finished is read, so that a ClientHello which was recorded

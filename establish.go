@@ -16,6 +16,9 @@ type established struct {
 	policy policy
 	state  []byte // tls.SessionState.Bytes
 
+	// id is the one that the engine has announced already; nil if it has none.
+	id []byte
+
 	// parent is the session that the handshake resumed; nil after a full one.
 	parent *Session
 }
@@ -28,13 +31,31 @@ func (c *Cache) newSession(e established) *Session {
 	}
 	s, r := c.buildSession(e)
 	if r != 0 {
-		c.counters.refuse(r)
-		if c.log != nil {
-			c.log.LogAttrs(c.ctx, slog.LevelDebug, "session not cached", slog.String("why", r.String()), addrAttr(e.info.RemoteAddr))
-		}
+		c.notCached(e.info, r)
 		return nil
 	}
 	return s
+}
+
+// announcedID returns the id of a session that an engine is about to make, for one
+// that has to name it before there is any; nil if none would be cached.
+func (c *Cache) announcedID(info ConnInfo, p policy) []byte {
+	if !c.Mode().serverStores() || c.closed.Load() {
+		return nil
+	}
+	if p.unscoped() {
+		c.notCached(info, RefusedUnscoped)
+		return nil
+	}
+	return c.newID(info)
+}
+
+// notCached counts and logs why a new session is not cached.
+func (c *Cache) notCached(info ConnInfo, r Refusal) {
+	c.counters.refuse(r)
+	if c.log != nil {
+		c.log.LogAttrs(c.ctx, slog.LevelDebug, "session not cached", slog.String("why", r.String()), addrAttr(info.RemoteAddr))
+	}
 }
 
 func (c *Cache) buildSession(e established) (*Session, Refusal) {
@@ -53,8 +74,12 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 		return nil, RefusedUnscoped
 	}
 	now := c.time().Unix()
+	id := e.id
+	if id == nil {
+		id = c.newID(e.info)
+	}
 	s := &Session{
-		serial: nextSerial(), id: c.newID(e.info), version: state.Version, suite: state.CipherSuite,
+		serial: nextSerial(), id: id, version: state.Version, suite: state.CipherSuite,
 		created: now, expires: now + c.timeout.Load(), chainStart: now,
 		serverName: e.info.ServerName, alpn: e.info.ALPN,
 		scope: e.policy.digest(e.info.ServerName), state: exact(e.state),

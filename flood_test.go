@@ -17,16 +17,16 @@ func TestFlood(t *testing.T) {
 	const regulars, flood = 1_000, 100_000
 	c := newCache(t, Config{})
 	var opens []opener
-	for _, d := range doors {
+	for _, d := range append(doors, viaIDs) {
 		opens = append(opens, d.open(t, c, serverConfig()))
 	}
 	clients := make([]*client, regulars)
 	for i := range clients {
-		clients[i] = newClient(versions[i%2])
+		clients[i] = newClient(versions[i/4%2])
 	}
 	visit := func(wantResumed bool) (missing int) {
 		for i, cl := range clients {
-			if connectOK(t, opens[i%3], cl).resumed != wantResumed {
+			if connectOK(t, opens[i%4], cl).resumed != wantResumed {
 				missing++
 			}
 		}
@@ -58,7 +58,7 @@ func floodOne(t *testing.T, c *Cache, opens []opener) func() {
 	if os.Getenv("HALFSHAKE_SOAK") != "" {
 		return func() {
 			i := n.Add(1)
-			connectOK(t, opens[i%3], newClient(versions[i%2]))
+			connectOK(t, opens[i%3], newClient(versions[i/3%2]))
 		}
 	}
 	made := map[uint16]*Session{}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/halfshake/halfshake/internal/testca"
 	"github.com/halfshake/halfshake/internal/testsecrets"
+	"github.com/halfshake/halfshake/tls12"
 )
 
 // TestMain fails the run if a goroutine of this module outlives the tests.
@@ -144,7 +145,7 @@ var (
 		return func(raw net.Conn) handshaker { return tls.Server(raw, hooked) }
 	}}
 	viaListener = door{"NewListener", func(t testing.TB, c *Cache, config *tls.Config) opener {
-		inner := &queue{conns: make(chan net.Conn, 1)}
+		inner := newQueue(1)
 		l := must(c.NewListener(inner, config))(t)
 		var mu sync.Mutex
 		return func(raw net.Conn) handshaker {
@@ -158,14 +159,64 @@ var (
 		return func(raw net.Conn) handshaker { return must(c.Server(raw, config))(t) }
 	}}
 	doors = []door{viaConfig, viaListener, viaServer}
+
+	// viaIDs is a listener that resumes TLS 1.2 by session id: the engine is
+	// package tls12's, on both sides.
+	viaIDs = door{"session ids", func(t testing.TB, c *Cache, config *tls.Config) opener {
+		c.sessionIDs = Always
+		inner := newQueue(0)
+		l := must(c.NewListener(inner, config))(t)
+		t.Cleanup(func() { l.Close() })
+		return func(raw net.Conn) handshaker { return &pendingConn{Conn: raw, queue: inner, listener: l} }
+	}}
 )
 
-// A queue is a net.Listener of connections that the test puts in.
-type queue struct{ conns chan net.Conn }
+// A pendingConn is a connection of a listener that reads ahead: Accept returns it
+// when the client has spoken.
+type pendingConn struct {
+	net.Conn // the one below, until it is accepted
+	queue    *queue
+	listener net.Listener
+	accepted handshaker
+}
 
-func (q *queue) Accept() (net.Conn, error) { return <-q.conns, nil }
-func (q *queue) Close() error              { return nil }
-func (q *queue) Addr() net.Addr            { return &net.UnixAddr{} }
+func (p *pendingConn) HandshakeContext(ctx context.Context) error {
+	p.queue.conns <- p.Conn
+	conn, err := p.listener.Accept()
+	if err != nil {
+		return err
+	}
+	p.accepted = conn.(handshaker)
+	p.Conn = conn
+	return p.accepted.HandshakeContext(ctx)
+}
+
+func (p *pendingConn) ConnectionState() tls.ConnectionState { return p.accepted.ConnectionState() }
+func (p *pendingConn) NetConn() net.Conn                    { return p.Conn }
+
+// A queue is a net.Listener of connections that the test puts in.
+type queue struct {
+	conns chan net.Conn
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newQueue(room int) *queue {
+	return &queue{conns: make(chan net.Conn, room), closed: make(chan struct{})}
+}
+
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case conn := <-q.conns:
+		return conn, nil
+	case <-q.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (q *queue) Close() error   { q.once.Do(func() { close(q.closed) }); return nil }
+func (q *queue) Addr() net.Addr { return &net.UnixAddr{} }
 
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
@@ -223,7 +274,19 @@ func (c *client) config() *tls.Config {
 type jar struct {
 	mu      sync.Mutex
 	session *tls.ClientSessionState
-	frozen  bool // keeps what it has, as a client does that reuses one session
+	byID    *tls12.Session // of a client of package tls12
+	frozen  bool           // keeps what it has, as a client does that reuses one session
+}
+
+// keep is Put for a client of package tls12.
+func (j *jar) keep(s *tls12.Session) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if s == nil || j.frozen {
+		return
+	}
+	j.byID = s
+	testsecrets.Record(s.ID, s.MasterSecret)
 }
 
 func (j *jar) Get(string) (*tls.ClientSessionState, bool) {
@@ -257,10 +320,25 @@ func clientSecret(state []byte) []byte {
 	return state[head+1 : head+1+int(state[head])]
 }
 
+// saved returns what puts back the session that the jar holds now.
+func (j *jar) saved() (restore func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	session, byID := j.session, j.byID
+	return func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.session, j.byID = session, byID
+	}
+}
+
 // id is the id that the client would offer.
 func (j *jar) id() []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.byID != nil {
+		return j.byID.ID
+	}
 	if j.session == nil {
 		return nil
 	}
@@ -319,11 +397,13 @@ func dial(t testing.TB, open opener, config *tls.Config, serve func(handshaker) 
 			return err
 		}()
 	}()
-	conn := tls.Client(near, config)
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	near.SetDeadline(time.Now().Add(30 * time.Second))
+	_, lazy := server.(*pendingConn)
+	conn, done := clientConn(t, near, config, lazy)
 	_, o.clientErr = io.ReadFull(conn, make([]byte, 1))
 	o.state = conn.ConnectionState()
 	o.resumed = o.state.DidResume
+	done()
 	conn.Close()
 	near.Close()
 	o.serverErr = <-served
@@ -331,6 +411,23 @@ func dial(t testing.TB, open opener, config *tls.Config, serve func(handshaker) 
 		o.serverErr = o.clientErr // the client went first
 	}
 	return o
+}
+
+// clientConn is the client's side: of package tls12 where the server resumes by
+// session id, which crypto/tls does not offer. done is to be called when the
+// handshake is over.
+func clientConn(t testing.TB, near net.Conn, config *tls.Config, sessionIDs bool) (conn handshaker, done func()) {
+	t.Helper()
+	if !sessionIDs || config.MaxVersion != tls.VersionTLS12 {
+		return tls.Client(near, config), func() {}
+	}
+	jar := config.ClientSessionCache.(*jar)
+	config.ClientSessionCache = nil
+	jar.mu.Lock()
+	session := jar.byID
+	jar.mu.Unlock()
+	c := must(tls12.Client(near, config, session))(t)
+	return c, func() { jar.keep(c.Session()) }
 }
 
 // socketPair returns the two ends of a connection within this process.
@@ -352,6 +449,10 @@ func fileConn(t testing.TB, fd int) net.Conn {
 
 // forAll runs f through each door and version.
 func forAll(t *testing.T, f func(t *testing.T, d door, version uint16)) {
+	forEach(t, append(doors, viaIDs), f)
+}
+
+func forEach(t *testing.T, doors []door, f func(t *testing.T, d door, version uint16)) {
 	for _, d := range doors {
 		for _, v := range versions {
 			t.Run(d.name+"/"+strings.ReplaceAll(tls.VersionName(v), " ", ""), func(t *testing.T) { f(t, d, v) })

@@ -7,8 +7,15 @@ import (
 )
 
 // NewListener returns a listener whose connections use the cache: Accept returns
-// a *tls.Conn, so that net/http speaks HTTP/2 over it. Errors are those of
-// [Cache.ServerConfig], but for MaxChainAge, which holds here in every version.
+// a *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for those
+// clients that Config.SessionIDs names. Errors are those of [Cache.ServerConfig],
+// but for MaxChainAge, which holds here in every version.
+//
+// With SessionIDs set, the ClientHello of each connection is read before Accept
+// returns it, in a bounded number of goroutines, which end with the listener. A
+// GetConfigForClient then runs there, under a context that ends with the listener;
+// GetEncryptedClientHelloKeys is asked there and again in the handshake.
+//
 // Closing the listener closes inner, and no connection. The NetConn of a
 // connection, and the Conn that a GetConfigForClient sees, is one of the cache's;
 // its own NetConn method returns the one that inner accepted.
@@ -19,6 +26,9 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 	p, err := c.checkConfig(config)
 	if err != nil {
 		return nil, err
+	}
+	if c.sessionIDs != Off {
+		return newHelloListener(inner, c, config.Clone(), p), nil
 	}
 	return &listener{Listener: inner, cache: c, config: config.Clone(), policy: p}, nil
 }

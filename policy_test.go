@@ -227,11 +227,11 @@ func TestServerNameBindsEveryPath(t *testing.T) {
 		connectOK(t, open, cl)
 		for _, name := range []string{"b.example", "localhost"} {
 			cl.serverName = name
-			session := cl.jar.session
+			restore := cl.jar.saved()
 			if o := connectOK(t, open, cl); o.resumed {
 				t.Errorf("resumed as %s", name)
 			}
-			cl.jar.session = session
+			restore()
 		}
 		cl.serverName = "A.Example" // names are compared without case (RFC 6066 section 3)
 		if o := connectOK(t, open, cl); !o.resumed {

@@ -19,7 +19,7 @@ func TestResumption(t *testing.T) {
 			if withCert {
 				config, cl = verifying(), cl.withCert(clientCert)
 			}
-			config.NextProtos, cl.protos = []string{"h2"}, []string{"h2"}
+			config.NextProtos, cl.protos = []string{"http/1.1"}, []string{"http/1.1"}
 			open := d.open(t, c, config)
 
 			first := connectOK(t, open, cl)
@@ -51,7 +51,7 @@ func TestResumption(t *testing.T) {
 
 func checkSession(t *testing.T, s *Session, version uint16, cl *client) {
 	t.Helper()
-	if s.Version() != version || s.ServerName() != "a.example" || s.ALPN() != "h2" || !bytes.Equal(s.ID(), cl.jar.id()) ||
+	if s.Version() != version || s.ServerName() != "a.example" || s.ALPN() != "http/1.1" || !bytes.Equal(s.ID(), cl.jar.id()) ||
 		s.Expires().Sub(s.Created()) != DefaultTimeout || s.ChainStart() != s.Created() {
 		t.Errorf("the session: %v %v %v %v", s, s.ServerName(), s.ALPN(), s.Expires().Sub(s.Created()))
 	}

@@ -245,6 +245,6 @@ func (c *Cache) logHandshake(ctx context.Context, info ConnInfo, resumed bool, m
 	if c.log == nil || !c.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	c.log.LogAttrs(ctx, slog.LevelDebug, "handshake", append(more, slog.Bool("resumed", resumed),
-		slog.String("version", versionName(info.Version)), slog.String("server_name", info.ServerName), addrAttr(info.RemoteAddr))...)
+	c.log.LogAttrs(ctx, slog.LevelDebug, "handshake", append([]slog.Attr{slog.Bool("resumed", resumed),
+		slog.String("version", versionName(info.Version)), slog.String("server_name", info.ServerName), addrAttr(info.RemoteAddr)}, more...)...)
 }

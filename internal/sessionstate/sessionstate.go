@@ -37,6 +37,7 @@ type State struct {
 	Secret               []byte // TLS 1.2 master secret, or TLS 1.3 PSK
 	ExtendedMasterSecret bool
 	EarlyData            bool
+	CurveID              tls.CurveID // up to TLS 1.2
 
 	// Certificates is the client's chain as it was sent, leaf first, in DER;
 	// Chains are the verified ones, each without the leaf and ending in the
@@ -64,7 +65,7 @@ func Parse(data []byte) (*State, error) {
 		!s.ReadUint24LengthPrefixed(&certs) || !readCertificates(certs, &st.Certificates) ||
 		!s.ReadUint24LengthPrefixed(&chains) || !readChains(chains, &st.Chains) ||
 		!skipALPN(&s, early == 1) ||
-		!skipCurve(&s, st.Version) ||
+		!readCurve(&s, &st) ||
 		!s.Empty() {
 		return nil, ErrMalformed
 	}
@@ -112,10 +113,9 @@ func skipALPN(s *cryptobyte.String, earlyData bool) bool {
 	return !earlyData || s.ReadUint8LengthPrefixed(&alpn)
 }
 
-// skipCurve passes over the curve_id that is there only up to TLS 1.2.
-func skipCurve(s *cryptobyte.String, version uint16) bool {
-	var curve uint16
-	return version >= tls.VersionTLS13 || s.ReadUint16(&curve)
+// readCurve reads the curve_id that is there only up to TLS 1.2.
+func readCurve(s *cryptobyte.String, st *State) bool {
+	return st.Version >= tls.VersionTLS13 || s.ReadUint16((*uint16)(&st.CurveID))
 }
 
 // PeerCertificates parses the chain that the client sent, leaf first.

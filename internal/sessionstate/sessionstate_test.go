@@ -204,3 +204,34 @@ func TestAuthorities(t *testing.T) {
 		t.Errorf("%d kept: %v", len(a.certs), err)
 	}
 }
+
+// What Build encodes is what crypto/tls itself would have written, and what it
+// takes.
+func TestBuildIsCryptoTLSsOwnEncoding(t *testing.T) {
+	for _, clientCert := range []bool{false, true} {
+		data, cs := made(t, tls.VersionTLS12, clientCert)
+		ss, err := tls.ParseSessionState(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ss.Extra = nil // is another layer's
+		want, err := ss.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := Parse(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.CurveID != cs.CurveID {
+			t.Errorf("curve %v, want %v", st.CurveID, cs.CurveID)
+		}
+		got, err := Build(st)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("client certificate %v: %v; the encodings differ", clientCert, err)
+		}
+		if _, err := Resumable(got); err != nil {
+			t.Errorf("crypto/tls does not take it: %v", err)
+		}
+	}
+}

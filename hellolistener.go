@@ -1,0 +1,205 @@
+package halfshake
+
+import (
+	"container/list"
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/halfshake/halfshake/tls12"
+)
+
+// A helloListener reads the ClientHello of each connection before Accept returns
+// it, since the engine depends on what it says. Reading has a time, a size and a
+// number: who connects and says nothing holds one of Config.MaxPending places for
+// five seconds at most, and gives it up to those who come after.
+type helloListener struct {
+	inner  net.Listener
+	cache  *Cache
+	config *tls.Config
+	policy policy
+
+	ready  chan accepted // what Accept returns
+	places chan struct{} // one for each connection on its way there
+	ctx    context.Context
+	cancel context.CancelFunc // by Close
+	work   sync.WaitGroup
+
+	// reading holds the net.Conns whose ClientHello is not whole, oldest first.
+	mu      sync.Mutex
+	reading *list.List
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+func newHelloListener(inner net.Listener, c *Cache, config *tls.Config, p policy) *helloListener {
+	l := &helloListener{
+		inner: inner, cache: c, config: config, policy: p, reading: list.New(),
+		ready: make(chan accepted), places: make(chan struct{}, c.maxPending),
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.work.Go(l.acceptAll)
+	return l
+}
+
+// Addr returns the address of the listener below.
+func (l *helloListener) Addr() net.Addr { return l.inner.Addr() }
+
+// Accept returns the next connection whose ClientHello has been read.
+func (l *helloListener) Accept() (net.Conn, error) {
+	select {
+	case a := <-l.ready:
+		return a.conn, a.err
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close closes the listener below and the connections that Accept has not
+// returned, and waits for their goroutines.
+func (l *helloListener) Close() error {
+	l.cancel()
+	err := l.inner.Close()
+	l.mu.Lock()
+	for e := l.reading.Front(); e != nil; e = e.Next() {
+		e.Value.(net.Conn).Close()
+	}
+	l.mu.Unlock()
+	l.work.Wait()
+	return err
+}
+
+// acceptAll takes connections from the listener below until Close. What its
+// Accept returns as an error, ours does.
+func (l *helloListener) acceptAll() {
+	for l.ctx.Err() == nil {
+		raw, err := l.inner.Accept()
+		if err != nil {
+			l.deliver(accepted{err: err})
+			continue
+		}
+		if !l.takePlace() {
+			raw.Close()
+			return
+		}
+		l.work.Go(func() { l.pend(raw) })
+	}
+}
+
+// takePlace waits for a place, and where all are taken makes the oldest connection
+// that is still reading give up its own. It returns false after Close.
+func (l *helloListener) takePlace() bool {
+	select {
+	case l.places <- struct{}{}:
+		return true
+	default:
+		l.closeOldest()
+	}
+	select {
+	case l.places <- struct{}{}:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+func (l *helloListener) closeOldest() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.reading.Front(); e != nil {
+		l.reading.Remove(e).(net.Conn).Close()
+	}
+}
+
+// pend is a connection's way to Accept. One whose reader fails, by its end or its
+// time, has nothing to be served.
+func (l *helloListener) pend(raw net.Conn) {
+	defer func() { <-l.places }()
+	data, whole, err := l.read(raw)
+	if err != nil || !l.deliver(accepted{conn: l.open(raw, data, whole)}) {
+		raw.Close()
+	}
+}
+
+func (l *helloListener) read(raw net.Conn) (data []byte, whole bool, err error) {
+	l.mu.Lock()
+	e := l.reading.PushBack(raw)
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.reading.Remove(e)
+		l.mu.Unlock()
+	}()
+	if err := l.ctx.Err(); err != nil { // Close may have been before
+		return nil, false, err
+	}
+	raw.SetReadDeadline(time.Now().Add(helloTimeout))
+	defer raw.SetReadDeadline(time.Time{})
+	return readHello(raw)
+}
+
+// deliver hands a to Accept; false after Close.
+func (l *helloListener) deliver(a accepted) bool {
+	select {
+	case l.ready <- a:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// open chooses the engine for a connection of which data has been read. What is
+// not a ClientHello is crypto/tls's to refuse.
+func (l *helloListener) open(raw net.Conn, data []byte, whole bool) (conn net.Conn) {
+	state := l.cache.newConnState(&replayed{Conn: raw, data: data})
+	if whole && withHello(l.ctx, data, l.config, state, func(hello *tls.ClientHelloInfo) { conn = l.openFor(hello, state) }) {
+		return conn
+	}
+	return tls.Server(state, l.cache.hooked(l.config, l.policy, state))
+}
+
+// openFor asks the application's GetConfigForClient, once, and serves the client
+// with what it says. A panic of its ends the connection, not the process, as in a
+// handshake under net/http.
+func (l *helloListener) openFor(hello *tls.ClientHelloInfo, state *connState) net.Conn {
+	var chosen *tls.Config
+	var failed error
+	if l.config.GetConfigForClient != nil {
+		failed = guard("GetConfigForClient", func() (err error) {
+			chosen, err = l.config.GetConfigForClient(hello)
+			return err
+		})
+	}
+	if failed == nil {
+		if conn := l.open12(hello, chosen, state); conn != nil {
+			return conn
+		}
+	}
+	answered := l.config.Clone()
+	answered.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, failed }
+	return tls.Server(state, l.cache.hooked(answered, l.policy, state))
+}
+
+// open12 returns a connection of package tls12, or nil if crypto/tls is to serve.
+func (l *helloListener) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, state *connState) net.Conn {
+	config, p := l.config, l.policy
+	if chosen != nil {
+		config, p = chosen, l.cache.policyOf(chosen)
+	}
+	if !l.cache.sessionIDs.takes(hello, config) {
+		return nil
+	}
+	p.config = config.Clone() // whatever the application does to its own later
+	conn, err := tls12.Server(state, p.config, &engine12{cache: l.cache, policy: p, conn: state})
+	if err != nil {
+		return nil
+	}
+	conn.LimitHandshake(handshakeTimeout12)
+	l.cache.counters.accept.Add(1)
+	return conn
+}
