@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/tls12"
 )
 
 // connection says how a connection was made. It has neither the session's id nor
@@ -32,26 +34,41 @@ func serveConnection(w http.ResponseWriter, r *http.Request) {
 
 // connectionOf describes the connection that the request came over.
 func connectionOf(r *http.Request) connection {
-	state := r.TLS
+	state, engine := r.TLS, engineOf(connOf(r))
 	return connection{
 		Protocol:          tls.VersionName(state.Version),
 		CipherSuite:       tls.CipherSuiteName(state.CipherSuite),
 		ServerName:        state.ServerName,
 		ALPN:              state.NegotiatedProtocol,
 		Resumed:           state.DidResume,
-		ResumedBy:         resumedBy(state),
+		ResumedBy:         resumedBy(state, engine),
 		SessionAge:        sessionAge(r),
-		Engine:            "crypto/tls",
+		Engine:            engine,
 		ClientCertificate: clientCertificate(state),
 	}
 }
 
-func resumedBy(state *tls.ConnectionState) string {
+// The engines that a connection may have.
+const (
+	engineCryptoTLS = "crypto/tls"
+	engineTLS12     = "tls12"
+)
+
+func engineOf(conn net.Conn) string {
+	if _, ok := conn.(*tls12.Conn); ok {
+		return engineTLS12
+	}
+	return engineCryptoTLS
+}
+
+func resumedBy(state *tls.ConnectionState, engine string) string {
 	switch {
 	case !state.DidResume:
 		return ""
 	case state.Version >= tls.VersionTLS13:
 		return "psk"
+	case engine == engineTLS12:
+		return "session-id"
 	}
 	return "ticket"
 }

@@ -31,6 +31,7 @@ type serveFlags struct {
 	Timeout     time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
 	CacheSize   int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
 	CacheMode   cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. Default: ${default}."`
+	SessionIDs  sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
 	MaxChainAge time.Duration `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming. Default: no limit but each session's timeout."`
 
 	LogFormat string   `group:"log" default:"text" enum:"text,json" placeholder:"text|json" help:"Default: ${default}."`
@@ -124,6 +125,20 @@ func (s *store) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a store; there is only memory: (sessions in this process)", text)
 	}
 	*s = store(text)
+	return nil
+}
+
+// sessionIDs says for which TLS 1.2 clients to resume by session id.
+type sessionIDs struct{ halfshake.SessionIDs }
+
+// UnmarshalText accepts the three words.
+func (s *sessionIDs) UnmarshalText(text []byte) error {
+	words := map[string]halfshake.SessionIDs{"off": halfshake.Off, "ticketless": halfshake.Ticketless, "always": halfshake.Always}
+	mode, ok := words[string(text)]
+	if !ok {
+		return fmt.Errorf("%q is none of off, ticketless and always", text)
+	}
+	s.SessionIDs = mode
 	return nil
 }
 

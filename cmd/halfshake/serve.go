@@ -92,7 +92,7 @@ func (s *server) prepare(inner net.Listener) (err error) {
 func (f *serveFlags) cacheConfig(files *tlsFiles, log *slog.Logger) halfshake.Config {
 	config := halfshake.Config{
 		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxChainAge: f.MaxChainAge,
-		Scope: f.Scope, Logger: log,
+		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Logger: log,
 	}
 	if f.Scope == "" {
 		config.TrustID = files.trustID

@@ -12,7 +12,7 @@ import (
 func (s *server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: s.limits.handshake, // net/http gives the TLS handshake the same
+		ReadHeaderTimeout: s.limits.handshake, // net/http gives the handshake of a *tls.Conn the same
 		ReadTimeout:       s.limits.request,
 		WriteTimeout:      s.limits.request,
 		IdleTimeout:       s.limits.idle,
