@@ -22,9 +22,11 @@ type Driver struct {
 	Binary  string // the program to look for on PATH
 	Package string // the Debian package that has it
 
-	// SessionIDs says that in TLS 1.2 the client offers nothing without a session id from the server, which crypto/tls
-	// never gives.
-	SessionIDs bool
+	// Ticketless says that in TLS 1.2 the client does not offer to take a ticket.
+	Ticketless bool
+	// NeedsID says that in TLS 1.2 the client offers a ticket only after a full handshake in which the server gave it a
+	// session id, which crypto/tls never does.
+	NeedsID bool
 
 	visit func(context.Context, Target) ([]Visit, error)
 }

@@ -7,7 +7,7 @@ import (
 
 // Curl is curl, which keeps its sessions in memory: one process, two connections. It does not say whether the server
 // took the session. Over OpenSSL, as in Debian, it sets SSL_OP_NO_TICKET, which in TLS 1.3 changes nothing.
-var Curl = Driver{Name: "curl", Binary: "curl", Package: "curl", SessionIDs: true, visit: visitCurl}
+var Curl = Driver{Name: "curl", Binary: "curl", Package: "curl", Ticketless: true, visit: visitCurl}
 
 func visitCurl(ctx context.Context, target Target) ([]Visit, error) {
 	at := net.JoinHostPort(target.ServerName, target.Port)

@@ -10,7 +10,7 @@ import (
 // Java is Java's own TLS client, running a class of ours from its source. It does not say whether the server took the
 // session. In TLS 1.2 it offers a ticket only where the full handshake's ServerHello had a session id.
 var Java = Driver{
-	Name: "java", Binary: "java", Package: "openjdk-17-jdk-headless", SessionIDs: true, visit: visitJava,
+	Name: "java", Binary: "java", Package: "openjdk-17-jdk-headless", NeedsID: true, visit: visitJava,
 }
 
 //go:embed testdata/Client.java
