@@ -22,29 +22,35 @@ func compare(runs, handshakes int) error {
 	if err != nil {
 		return err
 	}
-	var children []*child
-	defer func() {
-		for _, c := range children {
-			c.stop()
-		}
-	}()
-	for _, kind := range kinds {
-		c, err := start(kind, dir)
-		if err != nil {
-			return fmt.Errorf("server %s: %w", kind, err)
-		}
-		children = append(children, c)
-	}
 	fmt.Printf("%s %s/%s, %d CPUs; %d interleaved runs of %d resumed handshakes, medians\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runs, handshakes)
 	for _, w := range workloads {
-		results, err := w.run(children, roots, runs, handshakes)
+		results, err := w.compare(dir, roots, runs, handshakes)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 		report(w, results)
 	}
 	return nil
+}
+
+// compare runs one workload against fresh servers of every kind, so that no
+// server's heap has what another workload left there.
+func (w workload) compare(dir string, roots *x509.CertPool, runs, handshakes int) (results []result, err error) {
+	var children []*child
+	defer func() {
+		for _, c := range children {
+			err = errors.Join(err, c.stop())
+		}
+	}()
+	for _, kind := range kinds {
+		c, err := start(kind, dir)
+		if err != nil {
+			return nil, fmt.Errorf("server %s: %w", kind, err)
+		}
+		children = append(children, c)
+	}
+	return w.run(children, roots, runs, handshakes)
 }
 
 // A result is what one server cost under one workload.
