@@ -313,8 +313,12 @@ func TestCloseHelloListener(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	must(l.Accept())(t).Close() // the whole one
 	go func() { _, err := l.Accept(); accepting <- err }()
+	started := time.Now()
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+	if waited := time.Since(started); waited >= helloTimeout {
+		t.Errorf("Close waited %v for a client that says nothing", waited)
 	}
 	if err := <-accepting; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
@@ -327,6 +331,33 @@ func TestCloseHelloListener(t *testing.T) {
 		conn.Close()
 	}
 	l.Close()
+}
+
+// The time that a ClientHello has is over when it is there: the connection's
+// deadlines are the program's.
+func TestDeadlineIsLifted(t *testing.T) {
+	inner := newQueue(1)
+	l := must(newCache(t, Config{SessionIDs: Always}).NewListener(inner, serverConfig()))(t)
+	defer l.Close()
+	near, far := socketPair(t)
+	defer near.Close()
+	noted := &deadlineConn{Conn: far}
+	near.Write(helloWithTicket(nil))
+	inner.conns <- noted
+	must(l.Accept())(t).Close()
+	if len(noted.set) != 2 || noted.set[0].IsZero() || !noted.set[1].IsZero() {
+		t.Errorf("read deadlines: %v", noted.set)
+	}
+}
+
+type deadlineConn struct {
+	net.Conn
+	set []time.Time
+}
+
+func (d *deadlineConn) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return d.Conn.SetReadDeadline(t)
 }
 
 // An Accept that fails below fails above, and the next one goes on.
