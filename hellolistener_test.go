@@ -320,6 +320,9 @@ func TestCloseHelloListener(t *testing.T) {
 	if waited := time.Since(started); waited >= helloTimeout {
 		t.Errorf("Close waited %v for a client that says nothing", waited)
 	}
+	if left := goroutinesLeft(0); strings.Contains(left, "helloListener") {
+		t.Errorf("goroutines outlive Close:\n%s", left)
+	}
 	if err := <-accepting; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
 	}
