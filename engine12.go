@@ -84,6 +84,8 @@ func (e *engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *t
 		if made := e.encode(hello, s); made != nil {
 			e.conn.pending = &pendingSession{info: e.info(hello), session: made}
 		}
+	} else if !hello.ExtendedMasterSecret && e.cache.Mode().serverStores() {
+		e.cache.notCached(e.info(hello), RefusedExtendedMasterSecret)
 	}
 	e.finish(ctx, hello, false)
 }
@@ -111,7 +113,8 @@ func (e *engine12) encode(hello *tls12.ClientHello, s *tls12.Session) *Session {
 		st.Chains = append(st.Chains, ders(chain[1:]))
 	}
 	state, err := sessionstate.Build(st)
-	if err != nil {
+	if err != nil { // a chain of more than its lengths can hold
+		e.cache.notCached(e.info(hello), RefusedTooLarge)
 		return nil
 	}
 	return e.cache.newSession(established{info: e.info(hello), policy: e.policy, state: state, id: s.ID})

@@ -87,7 +87,8 @@ func (l *helloListener) acceptAll() {
 			raw.Close()
 			return
 		}
-		l.work.Go(func() { l.pend(raw) })
+		e := l.enter(raw)
+		l.work.Go(func() { l.pend(raw, e) })
 	}
 }
 
@@ -108,6 +109,20 @@ func (l *helloListener) takePlace() bool {
 	}
 }
 
+// enter lists a connection among those that are reading, in the order in which
+// they came.
+func (l *helloListener) enter(raw net.Conn) *list.Element {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reading.PushBack(raw)
+}
+
+func (l *helloListener) leave(e *list.Element) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading.Remove(e)
+}
+
 func (l *helloListener) closeOldest() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,24 +132,26 @@ func (l *helloListener) closeOldest() {
 }
 
 // pend is a connection's way to Accept. One whose reader fails, by its end or its
-// time, has nothing to be served.
-func (l *helloListener) pend(raw net.Conn) {
+// time, has nothing to be served. The application's code may run on it (its
+// configuration's functions, its keys); a panic there ends the connection, as it
+// does in a handshake under net/http, and not the process.
+func (l *helloListener) pend(raw net.Conn, e *list.Element) {
 	defer func() { <-l.places }()
-	data, whole, err := l.read(raw)
-	if err != nil || !l.deliver(accepted{conn: l.open(raw, data, whole)}) {
+	data, whole, err := l.read(raw, e)
+	var conn net.Conn
+	if err == nil {
+		err = guard("the choice of an engine", func() error { conn = l.open(raw, data, whole); return nil })
+		if err != nil {
+			l.cache.faulted(nil, err)
+		}
+	}
+	if err != nil || !l.deliver(accepted{conn: conn}) {
 		raw.Close()
 	}
 }
 
-func (l *helloListener) read(raw net.Conn) (data []byte, whole bool, err error) {
-	l.mu.Lock()
-	e := l.reading.PushBack(raw)
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		l.reading.Remove(e)
-		l.mu.Unlock()
-	}()
+func (l *helloListener) read(raw net.Conn, e *list.Element) (data []byte, whole bool, err error) {
+	defer l.leave(e)
 	if err := l.ctx.Err(); err != nil { // Close may have been before
 		return nil, false, err
 	}
@@ -157,7 +174,9 @@ func (l *helloListener) deliver(a accepted) bool {
 // not a ClientHello is crypto/tls's to refuse.
 func (l *helloListener) open(raw net.Conn, data []byte, whole bool) (conn net.Conn) {
 	state := l.cache.newConnState(&replayed{Conn: raw, data: data})
-	if whole && withHello(l.ctx, data, l.config, state, func(hello *tls.ClientHelloInfo) { conn = l.openFor(hello, state) }) {
+	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout12)
+	defer cancel()
+	if whole && withHello(ctx, data, l.config, state, func(hello *tls.ClientHelloInfo) { conn = l.openFor(hello, state) }) {
 		return conn
 	}
 	return tls.Server(state, l.cache.hooked(l.config, l.policy, state))

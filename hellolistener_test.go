@@ -3,6 +3,8 @@ package halfshake
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/fips140"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,6 +12,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"reflect"
 	"runtime"
 	"slices"
@@ -467,5 +471,118 @@ func TestEnginesShareSessions(t *testing.T) {
 		PeerCertificates: []*x509.Certificate{serverCert.Leaf}, VerifiedChains: nil}
 	if o := connectOK(t, byID, cl); !o.resumed || o.session != made || len(o.session.PeerCertificates()) != 2 {
 		t.Errorf("by id, what a ticket's handshake made: %+v", o.resumed)
+	}
+}
+
+// A client that comes when every place is taken by silent ones is served at once:
+// it is they who go.
+func TestServedWhenPlacesAreTaken(t *testing.T) {
+	for _, places := range []int{1, 2, 8} {
+		for range 10 {
+			inner := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+			var conns []net.Conn
+			for range places + 1 {
+				conns = append(conns, must(net.Dial("tcp", inner.Addr().String()))(t))
+			}
+			good := conns[places]
+			l := must(newCache(t, Config{SessionIDs: Always, MaxPending: places}).NewListener(inner, serverConfig()))(t)
+			var done atomic.Int64
+			go accepting(l, &done)
+			good.SetDeadline(time.Now().Add(helloTimeout / 2)) // well before the silent ones' time is over
+			if err := tls.Client(good, newClient(tls.VersionTLS12).config()).Handshake(); err != nil {
+				t.Errorf("%d places: %v", places, err)
+			}
+			for _, conn := range conns {
+				conn.Close()
+			}
+			l.Close()
+		}
+	}
+}
+
+// A key of the application's that panics ends its connection, not the process.
+func TestKeyPanics(t *testing.T) {
+	config := serverConfig()
+	config.Certificates = []tls.Certificate{{Certificate: serverCert.Certificate, PrivateKey: panickingKey{}}}
+	c := newCache(t, Config{SessionIDs: Always})
+	l := idListener(t, c, config)
+	conn := must(net.Dial("tcp", l.Addr().String()))(t)
+	defer conn.Close()
+	conn.Write(helloWithTicket(nil))
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("the connection was not closed: %v", err)
+	}
+	if n := c.Stats().Refused[RefusedCallback]; n != 1 {
+		t.Errorf("%d callback failures", n)
+	}
+}
+
+type panickingKey struct{ crypto.Signer }
+
+func (panickingKey) Public() crypto.PublicKey { panic("the token was pulled out") }
+
+// What readHello takes, and how far it reads: never beyond the record in which the
+// message ends, and never more than its bounds.
+func TestReadHello(t *testing.T) {
+	hello := helloWithTicket(nil)
+	split := append([]byte{22, 3, 1, 0, 3}, hello[5:8]...)
+	split = append(split, 22, 3, 1, byte((len(hello)-8)>>8), byte(len(hello)-8))
+	split = append(split, hello[8:]...)
+	record := append([]byte{22, 3, 1, 0x40, 0}, make([]byte, 1<<14)...)
+	large := append([]byte{22, 3, 1, 0x40, 0, 1, 1, 0, 0}, make([]byte, 1<<14-4)...) // of 64 KiB and its header
+	endless := bytes.Repeat([]byte{22, 3, 1, 0, 1, 1}, 2*maxHelloRecords)
+	for name, step := range map[string]struct {
+		in    []byte
+		read  int
+		whole bool
+		ended bool
+	}{
+		"whole":              {hello, len(hello), true, false},
+		"more behind it":     {append(bytes.Clone(hello), 1, 2, 3), len(hello), true, false},
+		"in two records":     {split, len(split), true, false},
+		"half":               {hello[:20], 20, false, true},
+		"nothing":            {nil, 0, false, true},
+		"HTTP":               {[]byte("GET / HTTP/1.1\r\n"), 5, false, false},
+		"another message":    {record, len(record), false, false},
+		"too large":          {append(large, bytes.Repeat(record, 10)...), len(large), false, false},
+		"an empty record":    {[]byte{22, 3, 1, 0, 0, 22}, 5, false, false},
+		"a byte in each":     {endless, 6 * 4, false, false}, // its length is nonsense: more than 64 KiB
+		"an oversize record": {[]byte{22, 3, 1, 0x40, 1, 1}, 5, false, false},
+	} {
+		r := bytes.NewReader(step.in)
+		data, whole, err := readHello(r)
+		if len(data) != step.read || !bytes.Equal(data, step.in[:step.read]) || whole != step.whole || (err != nil) != step.ended || len(step.in)-r.Len() != step.read {
+			t.Errorf("%s: %d bytes, whole %v, %v; want %d, %v", name, len(data), whole, err, step.read, step.whole)
+		}
+	}
+	drip := append([]byte{22, 3, 1, 0, 4, 1, 0, 1, 0}, bytes.Repeat([]byte{22, 3, 1, 0, 1, 0}, 255)...) // 256 bytes, one a record
+	if data, whole, err := readHello(bytes.NewReader(drip)); whole || err != nil || len(data) != 9+6*(maxHelloRecords-1) {
+		t.Errorf("%d bytes in many records: whole %v, %v", len(data), whole, err)
+	}
+}
+
+// In FIPS 140-3 mode crypto/tls serves everybody: its rules for TLS are there.
+func TestFIPSModeStaysWithCryptoTLS(t *testing.T) {
+	if fips140.Enabled() {
+		c := newCache(t, Config{SessionIDs: Always})
+		l := idListener(t, c, serverConfig())
+		go func() {
+			conn, err := tls.Dial("tcp", l.Addr().String(), newClient(tls.VersionTLS12).config())
+			if err == nil {
+				conn.Close()
+			}
+		}()
+		conn := must(l.Accept())(t)
+		defer conn.Close()
+		if _, ok := conn.(*tls.Conn); !ok {
+			t.Errorf("served by %T", conn)
+		}
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestFIPSModeStaysWithCryptoTLS$")
+	child.Env = append(os.Environ(), "GODEBUG=fips140=on")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

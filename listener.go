@@ -13,7 +13,7 @@ import (
 //
 // With SessionIDs set, the ClientHello of each connection is read before Accept
 // returns it, in a bounded number of goroutines, which end with the listener. A
-// GetConfigForClient then runs there, under a context that ends with the listener;
+// GetConfigForClient then runs there, and its hello's context ends when it returns;
 // GetEncryptedClientHelloKeys is asked there and again in the handshake.
 //
 // Closing the listener closes inner, and no connection. The NetConn of a

@@ -107,15 +107,20 @@ func mayPropose(config *tls.Config, s *Session) bool {
 	return len(s.ID) > 0 && len(s.ID) <= maxSessionIDLen &&
 		len(s.MasterSecret) == masterSecretLen && s.ExtendedMasterSecret &&
 		suiteByID(s.CipherSuite) != nil && allowsSuite(config, s.CipherSuite) &&
-		(config.InsecureSkipVerify || stillTrusted(config, s.PeerCertificates))
+		(config.InsecureSkipVerify || len(todaysChains(config, s.PeerCertificates)) > 0)
 }
 
-func stillTrusted(config *tls.Config, certificates []*x509.Certificate) bool {
+// todaysChains returns the chains of a session's certificates under the roots,
+// the name and the clock of now; none if they are not good any more.
+func todaysChains(config *tls.Config, certificates []*x509.Certificate) [][]*x509.Certificate {
 	if len(certificates) == 0 {
-		return false
+		return nil
 	}
-	_, err := verifyServerChain(config, certificates)
-	return err == nil
+	chains, err := verifyServerChain(config, certificates)
+	if err != nil {
+		return nil
+	}
+	return chains
 }
 
 // helloSent waits for the ServerHello.

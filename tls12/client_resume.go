@@ -6,7 +6,10 @@ func (h *serverHelloRead) acceptResumption() (*resumptionAccepted, error) {
 	h.transcript.release()
 	agreed.resumed = true
 	agreed.curve = s.CurveID
-	agreed.certificates, agreed.chains = s.PeerCertificates, s.VerifiedChains
+	agreed.certificates = s.PeerCertificates
+	if !h.c.config.InsecureSkipVerify {
+		agreed.chains = todaysChains(h.c.config, s.PeerCertificates) // not those of whoever made the session
+	}
 	agreed.staple = s.OCSPResponse
 	if len(agreed.timestamps) == 0 {
 		agreed.timestamps = s.SignedCertificateTimestamps

@@ -1,6 +1,7 @@
 package tls12
 
 import (
+	"crypto/fips140"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ func checkConfig(config *tls.Config) error {
 	switch {
 	case config == nil:
 		return errors.New("tls12: the tls.Config is nil")
+	case fips140.Enabled():
+		return errors.New("tls12: this engine has no FIPS 140-3 mode; use crypto/tls")
 	case config.MinVersion > tls.VersionTLS12:
 		return unable("MinVersion", "it excludes TLS 1.2")
 	case config.MaxVersion != 0 && config.MaxVersion < tls.VersionTLS12:

@@ -34,6 +34,7 @@ type Conn struct {
 	peerClosed atomic.Bool // its close_notify came
 	calls      atomic.Int32
 
+	clean   atomic.Bool             // close_notify was sent while it could be
 	ended   atomic.Bool             // the sessions were told
 	session atomic.Pointer[Session] // that the handshake made or resumed, once complete
 
@@ -52,6 +53,12 @@ func newConn(conn net.Conn, config *tls.Config, recordVersion uint16) *Conn {
 	c.in.conn, c.out.conn = conn, conn
 	c.out.version, c.out.fullRecords = recordVersion, config.DynamicRecordSizingDisabled
 	return c
+}
+
+// Format prints the connection's type and addresses, whatever the verb: what it
+// has read and its keys are in reach of fmt otherwise.
+func (c *Conn) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "tls12.Conn(%v, %v)", c.conn.LocalAddr(), c.conn.RemoteAddr())
 }
 
 // LocalAddr returns the local network address.
@@ -142,7 +149,7 @@ func (c *Conn) failed(err error) error {
 	case !permanent(err):
 		return err
 	case !c.peerClosed.Load():
-		c.end(UncleanEnd)
+		c.endQuietly()
 	}
 	c.in.err = err
 	return err
@@ -257,21 +264,14 @@ func (c *Conn) CloseWrite() error {
 // notifyTimeout is how long close_notify may take to send.
 const notifyTimeout = 5 * time.Second
 
-// notify sends close_notify and tells the sessions that the connection ends
-// cleanly, even if a peer that is gone does not take it, or uncleanly if nothing
-// could be sent.
+// notify sends close_notify. From then on the connection's end is a clean one, even
+// if a peer that is gone does not take it, unless nothing could be sent any more;
+// only a fatal alert changes that.
 func (c *Conn) notify() error {
-	how, err := c.sendCloseNotify()
-	c.end(how)
-	return err
-}
-
-func (c *Conn) sendCloseNotify() (Ending, error) {
 	c.out.Lock()
 	defer c.out.Unlock()
-	how := CleanEnd
-	if c.out.err != nil && !c.peerClosed.Load() {
-		how = UncleanEnd
+	if c.out.err == nil || c.peerClosed.Load() {
+		c.clean.Store(true)
 	}
 	if !c.out.notified {
 		c.out.notified = true
@@ -279,7 +279,7 @@ func (c *Conn) sendCloseNotify() (Ending, error) {
 		_, c.out.notifyErr = c.out.write(recordAlert, closeNotify)
 		c.conn.SetWriteDeadline(time.Now()) // nothing may follow
 	}
-	return how, c.out.notifyErr
+	return c.out.notifyErr
 }
 
 // Close sends close_notify, if the handshake is complete, and closes the
@@ -300,8 +300,18 @@ func (c *Conn) Close() error {
 			err = fmt.Errorf("tls12: close_notify could not be sent: %w", err)
 		}
 	}
-	c.end(UncleanEnd) // unless notify has said otherwise
+	c.endQuietly()
 	return cmp.Or(c.conn.Close(), err)
+}
+
+// endQuietly ends the connection without an alert: cleanly if close_notify was
+// sent.
+func (c *Conn) endQuietly() {
+	if c.clean.Load() {
+		c.end(CleanEnd)
+	} else {
+		c.end(UncleanEnd)
+	}
 }
 
 // end tells the sessions, once, how the connection ended that made or resumed a

@@ -208,6 +208,18 @@ func TestEndings(t *testing.T) {
 			wantAlert(t, read(s), "local error", alertBadRecordMAC)
 			s.Close()
 		}, []Ending{AlertEnd}},
+		"a fatal alert after CloseWrite": {func(t *testing.T, c, s *Conn) {
+			s.CloseWrite()
+			c.conn.Write(newRecord(recordApplicationData, make([]byte, 30)))
+			wantAlert(t, read(s), "local error", alertBadRecordMAC)
+			s.Close()
+		}, []Ending{AlertEnd}},
+		"the transport ends after CloseWrite": {func(t *testing.T, c, s *Conn) {
+			s.CloseWrite()
+			c.conn.Close()
+			read(s)
+			s.Close()
+		}, []Ending{CleanEnd}},
 		"Close during a Write": {func(t *testing.T, c, s *Conn) {
 			wrote := make(chan error)
 			go func() { _, err := s.Write(make([]byte, 64<<20)); wrote <- err }()
@@ -550,6 +562,42 @@ func TestConfigRefused(t *testing.T) {
 	} {
 		if f() == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestVerifyingClientHasTodaysChains is a session that was made without
+// verification, proposed by a client that verifies: the chains are its own.
+func TestVerifyingClientHasTodaysChains(t *testing.T) {
+	sessions := &mapSessions{}
+	lax := clientConfig(t)
+	lax.InsecureSkipVerify = true
+	c, _ := connect(t, lax, serverConfig(t), sessions, nil)
+	made := c.Session()
+	c, _ = connect(t, clientConfig(t), serverConfig(t), sessions, made)
+	if state := c.ConnectionState(); !state.DidResume || len(state.VerifiedChains) == 0 {
+		t.Errorf("resumed %v with %d chains", state.DidResume, len(state.VerifiedChains))
+	}
+}
+
+// TestConnPrintsNothing looks for what a connection holds in what fmt makes of it.
+func TestConnPrintsNothing(t *testing.T) {
+	sessions := &mapSessions{}
+	c, _ := connect(t, clientConfig(t), serverConfig(t), sessions, nil)
+	made := c.Session()
+	c, s := connect(t, clientConfig(t), serverConfig(t), sessions, made)
+	c.Write([]byte("password"))
+	s.Read(make([]byte, 1))
+	for _, side := range []*Conn{c, s} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+			text := fmt.Sprintf(verb, side)
+			for _, secret := range [][]byte{made.ID, made.MasterSecret, []byte("assword")} {
+				for _, form := range []string{string(secret), fmt.Sprintf("%x", secret), strings.Trim(fmt.Sprint(secret), "[]")} {
+					if strings.Contains(text, form) {
+						t.Errorf("%s shows a secret", verb)
+					}
+				}
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package tls12
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/fips140"
 	"crypto/rsa"
 	"crypto/tls"
 	"slices"
@@ -14,9 +15,11 @@ func HasSuite(id uint16) bool { return suiteByID(id) != nil }
 // Suits reports whether a server of this package can serve the client as well as
 // one of crypto/tls under the same configuration: whichever of its certificates
 // is chosen, there is a suite, a group and a signature scheme that both have. A
-// client that needs what this engine refuses is one for crypto/tls.
+// client that needs what this engine refuses is one for crypto/tls, and so are all
+// in FIPS 140-3 mode, whose rules for TLS are written there.
 func Suits(config *tls.Config, hello *tls.ClientHelloInfo) bool {
-	return checkServerConfig(config) == nil &&
+	return !fips140.Enabled() &&
+		checkServerConfig(config) == nil &&
 		(len(hello.SupportedPoints) == 0 || slices.Contains(hello.SupportedPoints, pointUncompressed)) &&
 		chooseGroup(config, hello.SupportedCurves) != 0 &&
 		suitsCertificates(config, hello)
