@@ -19,7 +19,7 @@ func BenchmarkHooks(b *testing.B) {
 			hooked := must(c.ServerConfig(config))(b)
 			cs := tls.ConnectionState{Version: version, CipherSuite: s.suite, ServerName: s.serverName, DidResume: true}
 			name := tls.VersionName(version) + "/" + certs
-			b.Run(name+"/halfshake", func(b *testing.B) { roundTrip(b, hooked.UnwrapSession, hooked.WrapSession, s.id, cs) })
+			b.Run(name+"/halfshake", func(b *testing.B) { roundTrip(b, hooked.UnwrapSession, hooked.WrapSession, s.ID(), cs) })
 			ss, err := tls.ParseSessionState(s.state)
 			if err != nil {
 				b.Fatal(err)

@@ -244,7 +244,7 @@ func (c *Cache) insert(s *Session, proved bool) bool {
 // removal that came since the count of removals was read wins over the copy: it
 // counted before it looked, and here the count is looked at after the insertion.
 func (c *Cache) keepCopy(s *Session, removals uint64) {
-	if _, held := c.internal.Get(string(s.id)); held {
+	if _, held := c.internal.Get(s.id); held {
 		return
 	}
 	c.insert(s, false)
@@ -262,7 +262,7 @@ func (c *Cache) evicted(gone []sessionEntry) {
 // Remove callback, with s itself where the cache held none.
 func (c *Cache) remove(s *Session, cause Cause) bool {
 	c.removals.Add(1) // before the look: see keepCopy
-	held, ok := c.internal.Remove(string(s.id))
+	held, ok := c.internal.Remove(s.id)
 	if ok {
 		s = held.Session
 	}

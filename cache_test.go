@@ -27,7 +27,7 @@ func recordRemovals(c *Cache) *[]removal {
 // handshake; it resumes nothing.
 func testSession(c *Cache, seconds int64) *Session {
 	now := c.time().Unix()
-	return &Session{serial: nextSerial(), id: randomID(), version: tls.VersionTLS13, created: now, chainStart: now, expires: now + seconds, state: []byte{1}}
+	return &Session{serial: nextSerial(), id: string(randomID()), version: tls.VersionTLS13, created: now, chainStart: now, expires: now + seconds, state: []byte{1}}
 }
 
 func reparse(t *testing.T, s *Session) *Session {
@@ -64,7 +64,7 @@ func TestAddRefuses(t *testing.T) {
 	clk := newClock()
 	c := newCache(t, Config{Time: clk.Now})
 	empty, long, expired := testSession(c, 10), testSession(c, 10), testSession(c, 10)
-	empty.id, long.id = nil, make([]byte, MaxIDSize+1)
+	empty.id, long.id = "", strings.Repeat("x", MaxIDSize+1)
 	clk.Advance(10 * time.Second)
 	if !c.Add(expired) {
 		t.Error("a session in its last second is refused")

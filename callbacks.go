@@ -85,7 +85,7 @@ func guard(name string, call func() error) (err error) {
 
 // faulted counts and logs a callback's failure. The application may have put the
 // id into its error's text; it does not go on from here.
-func (c *Cache) faulted(id []byte, err error) {
+func (c *Cache) faulted(id string, err error) {
 	c.counters.refuse(RefusedCallback)
 	if c.log != nil {
 		c.log.LogAttrs(c.ctx, slog.LevelWarn, "session callback failed", slog.String("error", withoutID(err.Error(), id)))
@@ -93,17 +93,18 @@ func (c *Cache) faulted(id []byte, err error) {
 }
 
 // withoutID returns text with the usual spellings of id replaced by its ref.
-func withoutID(text string, id []byte) string {
+func withoutID(text, id string) string {
 	if len(id) == 0 {
 		return text
 	}
-	lower := hex.EncodeToString(id)
+	raw := []byte(id)
+	lower := hex.EncodeToString(raw)
 	ref := "[session " + refOf(id) + "]"
 	return strings.NewReplacer(
-		string(id), ref, lower, ref, strings.ToUpper(lower), ref,
+		id, ref, lower, ref, strings.ToUpper(lower), ref,
 		fmt.Sprintf("% x", id), ref, fmt.Sprintf("% X", id), ref,
-		fmt.Sprint(id), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
-		base64.RawStdEncoding.EncodeToString(id), ref, base64.RawURLEncoding.EncodeToString(id), ref,
+		fmt.Sprint(raw), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
+		base64.RawStdEncoding.EncodeToString(raw), ref, base64.RawURLEncoding.EncodeToString(raw), ref,
 	).Replace(text)
 }
 
@@ -127,7 +128,7 @@ func (c *Cache) newID(info ConnInfo) []byte {
 		return nil
 	})
 	if err != nil {
-		c.faulted(id, err)
+		c.faulted(string(id), err)
 		return randomID()
 	}
 	return id
@@ -161,7 +162,7 @@ func (c *Cache) callGet(ctx context.Context, info ConnInfo, id []byte) (s *Sessi
 	own := append([]byte(nil), id...) // the callback may keep it or write to it
 	err := guard("Get callback", func() (err error) { s, err = f(ctx, info, own); return err })
 	if err != nil {
-		c.faulted(id, err)
+		c.faulted(string(id), err)
 		return nil
 	}
 	return s

@@ -149,7 +149,7 @@ func TestNewID(t *testing.T) {
 			c := newCache(t, Config{Callbacks: Callbacks{NewID: func(ConnInfo) ([]byte, error) { return step.make() }}})
 			held := testSession(c, 10)
 			c.Add(held)
-			taken = held.id
+			taken = held.ID()
 			open, cl := d.open(t, c, serverConfig()), newClient(version)
 			connectOK(t, open, cl)
 			id := cl.jar.id()
@@ -287,12 +287,12 @@ func faults(other, expired *Session) []GetFunc {
 		func(context.Context, ConnInfo, []byte) (*Session, error) { return nil, nil },
 		func(_ context.Context, _ ConnInfo, id []byte) (*Session, error) {
 			s := *expired
-			s.id = bytes.Clone(id)
+			s.id = string(id)
 			return &s, nil
 		},
 		func(_ context.Context, _ ConnInfo, id []byte) (*Session, error) {
 			s := *other
-			s.id, s.state = bytes.Clone(id), []byte("garbage")
+			s.id, s.state = string(id), []byte("garbage")
 			return &s, nil
 		},
 		func(context.Context, ConnInfo, []byte) (*Session, error) { return &Session{}, nil },

@@ -44,7 +44,7 @@ func newZoo(t *testing.T, d door) *zoo {
 			}
 			return "zoo"
 		},
-		Authorize: func(_ ConnInfo, s *Session) bool { return !z.unauthorized[string(s.id)] },
+		Authorize: func(_ ConnInfo, s *Session) bool { return !z.unauthorized[s.id] },
 		Callbacks: Callbacks{
 			Get: func(_ context.Context, _ ConnInfo, id []byte) (*Session, error) {
 				if z.down[string(id)] {
@@ -52,7 +52,7 @@ func newZoo(t *testing.T, d door) *zoo {
 				}
 				return z.external[string(id)], nil
 			},
-			Admit: func(_ context.Context, _ ConnInfo, s *Session) bool { return !z.notAdmitted[string(s.id)] },
+			Admit: func(_ context.Context, _ ConnInfo, s *Session) bool { return !z.notAdmitted[s.id] },
 		},
 	})
 	base := serverConfig()
@@ -99,8 +99,8 @@ func (z *zoo) offering(version uint16, id []byte) *client {
 // returns a client that offers it.
 func (z *zoo) wrong(version uint16, change func(s *Session)) *client {
 	s := *z.good[version]
-	s.serial, s.id = nextSerial(), randomID()
-	id := string(s.id)
+	s.serial, s.id = nextSerial(), string(randomID())
+	id := s.id
 	change(&s)
 	z.external[id] = &s
 	return z.offering(version, []byte(id))
@@ -147,7 +147,7 @@ func (z *zoo) visits() []visit {
 	for _, v := range versions {
 		visits = append(visits, visit{name: "full", client: fresh(newClient(v)), moves: nothing})
 		for r, change := range map[Refusal]func(*Session){
-			RefusedWrongID:   func(s *Session) { s.id = randomID() },
+			RefusedWrongID:   func(s *Session) { s.id = string(randomID()) },
 			RefusedMalformed: func(s *Session) { s.state = s.state[1:] },
 			RefusedVersion:   func(s *Session) { *s = withID(z.good[v12+v13-v], s.id) },
 			RefusedScope:     func(s *Session) { s.scope[0]++ },
@@ -161,7 +161,7 @@ func (z *zoo) visits() []visit {
 			visits = append(visits, visit{name: r.String(), client: z.wrong(v, change), moves: refuses(r, more)})
 		}
 		for r, ids := range map[Refusal]map[string]bool{RefusedUnauthorized: z.unauthorized, RefusedNotAdmitted: z.notAdmitted} {
-			cl := z.wrong(v, func(s *Session) { ids[string(s.id)] = true })
+			cl := z.wrong(v, func(s *Session) { ids[s.id] = true })
 			visits = append(visits, visit{name: r.String(), client: cl, moves: refuses(r, nil)})
 		}
 		down := randomID()
@@ -218,7 +218,7 @@ func (z *zoo) withCertificates(version uint16) []visit {
 	}
 }
 
-func withID(s *Session, id []byte) Session {
+func withID(s *Session, id string) Session {
 	other := *s
 	other.id = id
 	return other

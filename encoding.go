@@ -38,7 +38,7 @@ func (s *Session) MarshalBinary() ([]byte, error) {
 	}
 	var b cryptobyte.Builder
 	b.AddUint32(encodingFormat)
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(s.id) })
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(s.id)) })
 	b.AddUint16(s.version)
 	b.AddUint16(s.suite)
 	b.AddUint64(uint64(s.created))
@@ -86,14 +86,14 @@ func ParseSession(data []byte) (*Session, error) {
 		return nil, fmt.Errorf("halfshake: %w (%d bytes)", ErrBadSession, len(data))
 	}
 	sess.serial = nextSerial()
-	sess.id = append([]byte(nil), id...)
+	sess.id = string(id)
 	sess.created, sess.expires, sess.chainStart = int64(created), int64(expires), int64(chainStart)
 	sess.serverName, sess.alpn = string(name), string(alpn)
 	sess.state = append([]byte(nil), state...)
 	return sess, nil
 }
 
-func validID(id []byte) bool { return len(id) >= 1 && len(id) <= MaxIDSize }
+func validID[T ~string | ~[]byte](id T) bool { return len(id) >= 1 && len(id) <= MaxIDSize }
 
 // validTimes keeps the arithmetic of times far from its ends.
 func validTimes(created, expires uint64) bool {

@@ -61,7 +61,7 @@ func (e *engine12) decode(s *Session) (*tls12.Session, error) {
 		return nil, err
 	}
 	session := &tls12.Session{
-		ID: s.id, MasterSecret: st.Secret, CipherSuite: st.CipherSuite,
+		ID: []byte(s.id), MasterSecret: st.Secret, CipherSuite: st.CipherSuite,
 		ExtendedMasterSecret: st.ExtendedMasterSecret, CreatedAt: time.Unix(int64(st.CreatedAt), 0),
 		ServerName: s.serverName, ALPN: s.alpn, CurveID: st.CurveID,
 	}

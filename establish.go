@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"unique"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
@@ -79,9 +80,9 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 		id = c.newID(e.info)
 	}
 	s := &Session{
-		serial: nextSerial(), id: id, version: state.Version, suite: state.CipherSuite,
+		serial: nextSerial(), id: string(id), version: state.Version, suite: state.CipherSuite,
 		created: now, expires: now + c.timeout.Load(), chainStart: now,
-		serverName: e.info.ServerName, alpn: e.info.ALPN,
+		serverName: unique.Make(e.info.ServerName).Value(), alpn: unique.Make(e.info.ALPN).Value(),
 		scope: e.policy.digest(e.info.ServerName), state: exact(e.state),
 	}
 	if e.parent != nil {

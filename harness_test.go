@@ -86,13 +86,13 @@ func checkCache(t testing.TB, c *Cache) {
 	t.Helper()
 	seen, bytes := map[string]bool{}, 0
 	for s := range c.Sessions() {
-		if seen[string(s.id)] {
+		if seen[s.id] {
 			t.Errorf("two sessions of one id")
 		}
 		if !validID(s.id) || s.encodedSize() > MaxSessionSize {
 			t.Errorf("%v: an id of %d bytes, %d in all", s, len(s.id), s.encodedSize())
 		}
-		seen[string(s.id)] = true
+		seen[s.id] = true
 		bytes += sessionEntry{s}.Size()
 	}
 	st := c.Stats()

@@ -142,7 +142,7 @@ func (l *helloListener) pend(raw net.Conn, e *list.Element) {
 	if err == nil {
 		err = guard("the choice of an engine", func() error { conn = l.open(raw, data, whole); return nil })
 		if err != nil {
-			l.cache.faulted(nil, err)
+			l.cache.faulted("", err)
 		}
 	}
 	if err != nil || !l.deliver(accepted{conn: conn}) {

@@ -466,7 +466,7 @@ func TestEnginesShareSessions(t *testing.T) {
 
 	byID := viaIDs.open(t, c, config)
 	cl := newClient(tls.VersionTLS12).withCert(clientCert)
-	cl.jar.byID = &tls12.Session{ID: made.id, MasterSecret: st.Secret, CipherSuite: st.CipherSuite, ExtendedMasterSecret: true,
+	cl.jar.byID = &tls12.Session{ID: made.ID(), MasterSecret: st.Secret, CipherSuite: st.CipherSuite, ExtendedMasterSecret: true,
 		CreatedAt: made.Created(), ServerName: "a.example", CurveID: st.CurveID,
 		PeerCertificates: []*x509.Certificate{serverCert.Leaf}, VerifiedChains: nil}
 	if o := connectOK(t, byID, cl); !o.resumed || o.session != made || len(o.session.PeerCertificates()) != 2 {

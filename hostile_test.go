@@ -365,14 +365,14 @@ func TestRefusalsLeaveNothing(t *testing.T) {
 		c := newCache(t, Config{Callbacks: Callbacks{Get: store.callbacks().Get}})
 		s := madeUnder(t, c, serverConfig(), tls.VersionTLS13)
 		c.Remove(s)
-		store.sessions[string(s.id)] = must(s.MarshalBinary())(t)
+		store.sessions[s.id] = must(s.MarshalBinary())(t)
 		open := d.open(t, c, serverConfig())
 		for range 100 {
 			send(t, open, offerPSKs([][]byte{randomID()}))
-			send(t, open, offerPSKs([][]byte{s.id})) // for a.example, which this client does not ask for
+			send(t, open, offerPSKs([][]byte{s.ID()})) // for a.example, which this client does not ask for
 		}
 		want := map[string]uint64{"ServerConfig": 200, "NewListener": 200, "Server": 0}[d.name]
-		_, copied := c.internal.Get(string(s.id))
+		_, copied := c.internal.Get(s.id)
 		if st := c.Stats(); copied || st.Number != want || st.Refused[RefusedScope] != 100 || len(c.inFlight.younger) != 0 {
 			t.Errorf("%s: copied %v, %d in flight; %+v", d.name, copied, len(c.inFlight.younger), st)
 		}

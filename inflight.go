@@ -1,7 +1,6 @@
 package halfshake
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -29,7 +28,7 @@ type inFlight struct {
 
 // A flight is a session's id and how many handshakes are resuming it.
 type flight struct {
-	id []byte
+	id string
 	n  int
 }
 
@@ -47,7 +46,7 @@ func (f *inFlight) sum(secret []byte) (s [sha256.Size]byte) {
 }
 
 // put records that a handshake is about to resume the session of that id.
-func (f *inFlight) put(secret, id []byte) {
+func (f *inFlight) put(secret []byte, id string) {
 	sum := f.sum(secret)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,8 +64,8 @@ func (f *inFlight) put(secret, id []byte) {
 }
 
 // take returns the id of the session of that secret, and ends one handshake's
-// flight; nil if there is none.
-func (f *inFlight) take(secret []byte) []byte {
+// flight; "" if there is none.
+func (f *inFlight) take(secret []byte) (id string) {
 	sum := f.sum(secret)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,9 +77,9 @@ func (f *inFlight) take(secret []byte) []byte {
 		if at.n--; at.n == 0 {
 			delete(generation, sum)
 		}
-		return bytes.Clone(at.id)
+		return at.id
 	}
-	return nil
+	return ""
 }
 
 // clear forgets all flights.

@@ -44,18 +44,18 @@ func TestInFlightIsBounded(t *testing.T) {
 	f, s := newInFlight(), "id"
 	secret := func(i int) []byte { return fmt.Appendf(nil, "secret %d", i) }
 	for i := range 10 * maxInFlight {
-		f.put(secret(i), []byte(s))
+		f.put(secret(i), s)
 		if n := len(f.younger) + len(f.older); n > 2*maxInFlight {
 			t.Fatalf("%d flights after %d", n, i)
 		}
 	}
 	last := 10*maxInFlight - 1
-	take := func(i int) string { return string(f.take(secret(i))) }
+	take := func(i int) string { return f.take(secret(i)) }
 	if take(last-maxInFlight+1) != s || take(last) != s || take(last) != "" || take(0) != "" {
 		t.Error("take: want the young, once, and not the old")
 	}
-	f.put(secret(1), []byte(s))
-	f.put(secret(1), []byte(s))
+	f.put(secret(1), s)
+	f.put(secret(1), s)
 	for i, want := range []string{s, s, ""} {
 		if take(1) != want {
 			t.Errorf("take %d of two flights of one session", i)

@@ -73,7 +73,7 @@ func TestLadder(t *testing.T) {
 		}
 		for i, rung := range rungs {
 			s := *good
-			p := proposal{ctx: t.Context(), id: good.id, suite: good.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
+			p := proposal{ctx: t.Context(), id: good.ID(), suite: good.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
 				policy: policy{config: verifying(), scope: "test"}}
 			rung.change(&p, &s)
 			if got := c.refuse(p, &s); got != rung.want {
@@ -106,7 +106,7 @@ func TestLadderClientCertificate(t *testing.T) {
 		c := newCache(t, Config{Scope: "test"})
 		with, without := *madeUnder(t, c, verifying(), version), *madeUnder(t, c, serverConfig(), version)
 		forged := func(s *Session, config *tls.Config) Refusal {
-			p := proposal{ctx: t.Context(), id: s.id, suite: s.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
+			p := proposal{ctx: t.Context(), id: s.ID(), suite: s.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
 				policy: policy{config: config, scope: "test"}}
 			s.scope = p.policy.digest("a.example")
 			return c.refuse(p, s)
@@ -130,7 +130,7 @@ func TestNoExtendedMasterSecret(t *testing.T) {
 	c := newCache(t, Config{})
 	s := *madeUnder(t, c, serverConfig(), tls.VersionTLS12)
 	s.state = withoutEMS(t, s.state)
-	p := proposal{ctx: t.Context(), id: s.id, info: ConnInfo{Version: s.version, ServerName: "a.example"}, policy: policy{config: serverConfig()}}
+	p := proposal{ctx: t.Context(), id: s.ID(), info: ConnInfo{Version: s.version, ServerName: "a.example"}, policy: policy{config: serverConfig()}}
 	if got := c.refuse(p, &s); got != RefusedExtendedMasterSecret {
 		t.Errorf("resuming: %v", got)
 	}
@@ -217,7 +217,7 @@ func TestFaultySessionLeaves(t *testing.T) {
 		if want := []removal{{s.Ref(), Faulty}}; !reflect.DeepEqual(*got, want) {
 			t.Errorf("removed %v, want %v", *got, want)
 		}
-		store.sessions[string(s.id)] = must(faulty.MarshalBinary())(t)
+		store.sessions[s.id] = must(faulty.MarshalBinary())(t)
 		if connectOK(t, open, cl); len(*got) != 1 || c.Stats().Refused[RefusedMalformed] != 2 {
 			t.Errorf("removed %v; %v", *got, c.Stats().Refused)
 		}

@@ -1,7 +1,6 @@
 package halfshake
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -72,7 +71,7 @@ func (c *Cache) find(p proposal) (s *Session, internal bool) {
 func (c *Cache) refuse(p proposal, s *Session) Refusal {
 	// openssl/openssl 4e8593e7eb: an external cache that answers with another
 	// session would hand one client's keys and identity to another.
-	if !bytes.Equal(s.id, p.id) {
+	if s.id != string(p.id) {
 		return RefusedWrongID
 	}
 	// RFC 8446 section 4.6.1, RFC 5246 section 8.1: the secret's length is
@@ -244,6 +243,6 @@ func (c *Cache) explain(p proposal, why string) {
 		return
 	}
 	c.log.LogAttrs(p.ctx, slog.LevelDebug, "session not resumed", slog.String("why", why),
-		slog.String("ref", refOf(p.id)), slog.String("version", versionName(p.info.Version)),
+		slog.String("ref", refOf(string(p.id))), slog.String("version", versionName(p.info.Version)),
 		slog.String("server_name", p.info.ServerName), addrAttr(p.info.RemoteAddr))
 }

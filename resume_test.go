@@ -38,7 +38,7 @@ func TestResumption(t *testing.T) {
 			if d.name != "ServerConfig" && (first.session != made[0] || second.session != made[0]) {
 				t.Error("SessionOf is not the session that was made, then resumed")
 			}
-			if version == tls.VersionTLS12 && !bytes.Equal(cl.jar.id(), made[0].id) {
+			if version == tls.VersionTLS12 && !bytes.Equal(cl.jar.id(), made[0].ID()) {
 				t.Error("a resumption in TLS 1.2 changed the session's id")
 			}
 			st := c.Stats()

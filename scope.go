@@ -28,7 +28,7 @@ func (c *Cache) policyOf(config *tls.Config) policy {
 	p := policy{config: config, scope: c.scope}
 	if c.trustID != nil {
 		if err := guard("TrustID", func() error { p.trustID = c.trustID(config); return nil }); err != nil {
-			c.faulted(nil, err)
+			c.faulted("", err)
 			p.failed = true
 		}
 	}

@@ -191,13 +191,13 @@ func (h *serverHooks) sameID(state []byte) []byte {
 		return h.conn.candidate.ID()
 	}
 	id := h.cache.inFlight.take(secretOf(state))
-	if id == nil {
+	if id == "" {
 		return randomID()
 	}
-	if e, ok := h.cache.internal.Get(string(id)); ok {
+	if e, ok := h.cache.internal.Get(id); ok {
 		h.cache.confirm(e.Session)
 	}
-	return id
+	return []byte(id)
 }
 
 // verify is [tls.Config.VerifyConnection], after the application's own. crypto/tls

@@ -26,7 +26,7 @@ type Session struct {
 	// serial tells this object from another of the same id.
 	serial uint64
 
-	id               []byte
+	id               string
 	version, suite   uint16
 	created, expires int64 // Unix seconds
 	chainStart       int64 // Unix seconds
@@ -56,16 +56,16 @@ func nextSerial() uint64 { return lastSerial.Add(1) }
 
 // ID returns the session id, 1 to 32 bytes. It is a bearer's name for the
 // session: keep it out of logs, and use [Session.Ref] there.
-func (s *Session) ID() []byte { return append([]byte(nil), s.id...) }
+func (s *Session) ID() []byte { return []byte(s.id) }
 
 // Ref names the session in logs and answers without giving its id away: the
 // first 16 hexadecimal digits of a digest of the id.
 func (s *Session) Ref() string { return refOf(s.id) }
 
-func refOf(id []byte) string {
+func refOf(id string) string {
 	h := sha256.New()
 	io.WriteString(h, "halfshake session ref\x00")
-	h.Write(id)
+	io.WriteString(h, id)
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
@@ -116,7 +116,7 @@ func (s *Session) PeerCertificates() []*x509.Certificate {
 // sessionEntry is a Session as the internal cache holds it.
 type sessionEntry struct{ *Session }
 
-func (e sessionEntry) Key() string         { return string(e.id) }
+func (e sessionEntry) Key() string         { return e.id }
 func (e sessionEntry) Serial() uint64      { return e.serial }
 func (e sessionEntry) ExpirySecond() int64 { return e.expires }
 func (e sessionEntry) Size() int {

@@ -72,7 +72,7 @@ func FuzzParseSessionReencodes(f *testing.F) {
 			t.Fatal("Add")
 		}
 		c.Remove(s)
-		c.refuse(proposal{ctx: t.Context(), id: s.id, suite: s.suite, info: ConnInfo{Version: s.version, ServerName: s.serverName},
+		c.refuse(proposal{ctx: t.Context(), id: s.ID(), suite: s.suite, info: ConnInfo{Version: s.version, ServerName: s.serverName},
 			policy: policy{config: verifying(), scope: "test"}}, s)
 	})
 }
@@ -91,12 +91,12 @@ func TestSessionRedactsItself(t *testing.T) {
 	//lint:ignore SA9005 that there is nothing to marshal is what is tested
 	js, _ := json.Marshal(s)
 	out += string(js) + fmt.Sprint(s.GoString(), (*Session)(nil))
-	mustNotContain(t, out, s.id)
+	mustNotContain(t, out, s.ID())
 	mustNotContain(t, out, secretOf(s.state))
 	if !strings.Contains(out, s.Ref()) {
 		t.Error("the ref is not there")
 	}
-	if again := reparse(t, s); again.Ref() != s.Ref() || strings.Contains(s.Ref(), hex.EncodeToString(s.id[:4])) {
+	if again := reparse(t, s); again.Ref() != s.Ref() || strings.Contains(s.Ref(), hex.EncodeToString(s.ID()[:4])) {
 		t.Error("the ref is not a digest of the id")
 	}
 }
@@ -115,9 +115,9 @@ func TestErrorsAreCleanedOfTheID(t *testing.T) {
 	for range 100 {
 		id := randomID()
 		text := fmt.Sprintf("%s|%x|%X|% x|%v|%q|%+q|%s", id, id, id, id, id, id, id, []byte(id))
-		mustNotContain(t, withoutID(text, id), id)
+		mustNotContain(t, withoutID(text, string(id)), id)
 	}
-	if got := withoutID("redis: connection refused", randomID()); got != "redis: connection refused" {
+	if got := withoutID("redis: connection refused", string(randomID())); got != "redis: connection refused" {
 		t.Errorf("%q", got)
 	}
 }
