@@ -55,6 +55,7 @@ type Cache[V Value] struct {
 	unproved *part[V]
 	proved   *part[V]
 	inserted uint64 // how many sessions have been put in; numbers the entries
+	free     []*entry[V]
 }
 
 // Change is what a Put did. The caller runs whatever callbacks it calls for.
@@ -108,9 +109,8 @@ func (c *Cache[V]) Put(v V, proved bool) Change[V] {
 	}
 	change := Change[V]{Stored: true}
 	if found {
-		change.Replaced, change.DidReplace = old.value, true
 		proved = proved || old.part == c.proved
-		c.detach(old)
+		change.Replaced, change.DidReplace = c.detach(old), true
 	}
 	change.Evicted = c.makeRoom(e.size)
 	c.inserted++
@@ -132,8 +132,8 @@ func (c *Cache[V]) Renew(v V) bool {
 		return false
 	}
 	proved := old.part == c.proved
-	c.detach(old)
 	e.number, e.vouched = old.number, old.vouched
+	c.detach(old)
 	c.attach(e, proved)
 	return true
 }
@@ -180,8 +180,7 @@ func (c *Cache[V]) Remove(key string) (V, bool) {
 		var none V
 		return none, false
 	}
-	c.detach(e)
-	return e.value, true
+	return c.detach(e), true
 }
 
 // Drop takes out v's session. Another session under the same key stays.
@@ -247,6 +246,7 @@ func (c *Cache[V]) reset() {
 	c.entries = make(map[string]*entry[V])
 	c.unproved = newPart[V]()
 	c.proved = newPart[V]()
+	c.free = nil
 }
 
 func (c *Cache[V]) bytes() int64 {
@@ -262,7 +262,9 @@ func (c *Cache[V]) find(key string, serial uint64) *entry[V] {
 }
 
 // attach puts in an entry for which there is room.
-func (c *Cache[V]) attach(e *entry[V], proved bool) {
+func (c *Cache[V]) attach(content entry[V], proved bool) {
+	e := c.blank()
+	*e = content
 	c.entries[e.key] = e
 	c.unproved.add(e)
 	if proved {
@@ -270,7 +272,32 @@ func (c *Cache[V]) attach(e *entry[V], proved bool) {
 	}
 }
 
-func (c *Cache[V]) detach(e *entry[V]) {
+// detach takes an entry out and returns what it held.
+func (c *Cache[V]) detach(e *entry[V]) V {
+	v := e.value
 	delete(c.entries, e.key)
 	e.part.remove(e)
+	*e = entry[V]{}
+	c.free = append(c.free, e)
+	return v
+}
+
+// blockSize is how many entries are allocated at a time.
+const blockSize = 64
+
+// blank returns an entry to fill. Entries come in blocks and are used again, so
+// that the garbage collector has one object for many of them: what it marks is
+// most of what a cached session costs a server.
+func (c *Cache[V]) blank() *entry[V] {
+	if len(c.free) == 0 {
+		block := make([]entry[V], blockSize)
+		for i := range block {
+			c.free = append(c.free, &block[i])
+		}
+	}
+	last := len(c.free) - 1
+	e := c.free[last]
+	c.free[last] = nil
+	c.free = c.free[:last]
+	return e
 }

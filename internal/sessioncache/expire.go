@@ -14,8 +14,9 @@ func (c *Cache[V]) Expire(now time.Time) []V {
 	var gone []*entry[V]
 	for _, p := range []*part[V]{c.unproved, c.proved} {
 		for e := p.first(); e != nil && expired(e.expiry, now); e = p.first() {
+			was := *e // e is used again
+			gone = append(gone, &was)
 			c.detach(e)
-			gone = append(gone, e)
 		}
 	}
 	c.mu.Unlock()

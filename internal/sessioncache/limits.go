@@ -72,8 +72,7 @@ func (c *Cache[V]) evict(count int, bytes int64) []V {
 		if victim == nil {
 			victim = c.proved.first()
 		}
-		c.detach(victim)
-		evicted = append(evicted, victim.value)
+		evicted = append(evicted, c.detach(victim))
 	}
 	return evicted
 }

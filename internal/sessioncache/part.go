@@ -24,8 +24,8 @@ type entry[V Value] struct {
 	prev, next *entry[V] // in the bucket
 }
 
-func newEntry[V Value](v V) *entry[V] {
-	return &entry[V]{
+func newEntry[V Value](v V) entry[V] {
+	return entry[V]{
 		value:  v,
 		key:    v.Key(),
 		serial: v.Serial(),
