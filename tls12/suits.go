@@ -3,7 +3,6 @@ package tls12
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/fips140"
 	"crypto/rsa"
 	"crypto/tls"
 	"slices"
@@ -18,8 +17,7 @@ func HasSuite(id uint16) bool { return suiteByID(id) != nil }
 // client that needs what this engine refuses is one for crypto/tls, and so are all
 // in FIPS 140-3 mode, whose rules for TLS are written there.
 func Suits(config *tls.Config, hello *tls.ClientHelloInfo) bool {
-	return !fips140.Enabled() &&
-		checkServerConfig(config) == nil &&
+	return checkServerConfig(config) == nil &&
 		(len(hello.SupportedPoints) == 0 || slices.Contains(hello.SupportedPoints, pointUncompressed)) &&
 		chooseGroup(config, hello.SupportedCurves) != 0 &&
 		suitsCertificates(config, hello)
