@@ -66,12 +66,22 @@ func serveHTTP(t *testing.T, l net.Listener) {
 	t.Cleanup(func() { server.Close(); done.Wait() })
 }
 
+// need skips the test when a program is missing, or fails it under CI=true.
+func need(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not on PATH: make setup installs it", name)
+	}
+	t.Skipf("%s is not on PATH: make setup installs it", name)
+}
+
 // program runs a program, which must be there.
 func program(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
+	need(t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -131,9 +141,7 @@ func TestGnuTLSClient(t *testing.T) {
 
 // TestOpenSSLServer resumes, as a client, at openssl s_server.
 func TestOpenSSLServer(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed")
-	}
+	need(t, "openssl")
 	own := certificateOf(t, "rsa-2048")
 	addr, stop := opensslServer(t, own.certificate)
 	defer stop()
