@@ -16,15 +16,16 @@ import (
 type connState struct {
 	net.Conn
 
-	// atCompletion is set where somebody (a [Conn]) says when the handshake is
-	// complete; elsewhere VerifyConnection has to do.
+	// atCompletion is set where a [Conn] over crypto/tls says when the handshake
+	// is complete; elsewhere with that engine VerifyConnection has to do.
+	// Package tls12 says it by itself.
 	atCompletion bool
 
 	// Of the handshake's goroutine alone.
 	ctx       context.Context // the handshake's
 	offered   []uint16        // the ClientHello's suites, until VerifyConnection
 	proposed  bool            // the one look-up has been made
-	verified  bool            // VerifyConnection has agreed, and these hooks were told
+	verified  bool            // VerifyConnection has agreed, under hooks of this connection
 	candidate *Session        // what the look-up found
 	pending   *pendingSession // what waits for the handshake's completion
 

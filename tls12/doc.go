@@ -28,14 +28,17 @@
 // most 64 KiB, in a buffer of up to twice that, and what it is about to send; a
 // server that asks for client certificates also holds what it has read and
 // written so far, of which the ClientHello and the client's Certificate have at
-// most 64 KiB each. After the handshake these are gone. A Write borrows one
-// record's buffer, of at most 17 KiB, from a pool.
+// most 64 KiB each. After the handshake these are gone, but for the message with
+// the peer's certificates, which its parsed certificates refer to. A Write borrows
+// one record's buffer, of at most 17 KiB, from a pool.
 //
 // # Limits
 //
 // A connection sets no deadline of its own, except for sending close_notify: who
-// accepts connections sets one before the handshake. Note that net/http does so
-// only for a *tls.Conn.
+// accepts connections sets one before the handshake, or calls
+// [Conn.LimitHandshake]. Note that net/http does so only for a *tls.Conn.
+//
+// A certificate message of more than 64 KiB is refused.
 //
 // The ConnectionState's own ExportKeyingMaterial returns an error, since only
 // crypto/tls can make such a value that works; [Conn.ExportKeyingMaterial]

@@ -1,4 +1,4 @@
-// Package sessionstate reads the bytes of a crypto/tls session.
+// Package sessionstate reads and builds the bytes of a crypto/tls session.
 //
 // crypto/tls calls the encoding of [tls.SessionState.Bytes] opaque, and may
 // change it in any Go release. Halfshake stores those bytes verbatim and this
