@@ -1,0 +1,132 @@
+package external
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/halfshake/halfshake"
+)
+
+// A KeyRing holds the secret keys that the machines of a fleet share: whoever has
+// one of them, and the store, has the sessions that were made under it. It never
+// changes, and is safe for concurrent use. What it prints and logs as names no
+// secret.
+//
+// Each key has a time from which on new sessions are made under it; a session
+// says by its id which key it was made under. A key that is added with a time
+// ahead can be copied to every machine before the first of them uses it, so a
+// rotation misses nothing.
+type KeyRing struct {
+	keys []fleetKey // by activation, the earliest first
+}
+
+// Bounds of a key ring.
+const (
+	// MaxKeys is how many keys a ring holds.
+	MaxKeys = 16
+	// keySize is the length in bytes of a key.
+	keySize = 32
+)
+
+// GenerateKeys returns a ring of one random key, active from now on.
+func GenerateKeys(now time.Time) *KeyRing {
+	return &KeyRing{keys: []fleetKey{randomKey(now)}}
+}
+
+// Rotate returns a ring with one more random key, active from the given time on.
+// Keys under which no session can be valid any more at now are left out: destroyed
+// with every copy of the file, they take what was sealed under them along.
+func (r *KeyRing) Rotate(now, active time.Time) (*KeyRing, error) {
+	next := randomKey(active)
+	kept := r.stillOpening(now)
+	if last := kept[len(kept)-1]; !next.active.After(last.active) {
+		return nil, fmt.Errorf("external: the new key would be active from %s on, and there is one that is active from %s on; choose a later time",
+			stamp(next.active), stamp(last.active))
+	}
+	if len(kept) == MaxKeys {
+		return nil, fmt.Errorf("external: the ring holds %d keys already, all of them in use; wait until the eldest is %v past its successor's activation", MaxKeys, halfshake.MaxTimeout)
+	}
+	return &KeyRing{keys: append(kept, next)}, nil
+}
+
+// stillOpening returns the keys under which a session can be valid at now: a key
+// makes its last session when the next becomes active. An hour is for clocks that
+// disagree.
+func (r *KeyRing) stillOpening(now time.Time) []fleetKey {
+	oldest := now.Add(-halfshake.MaxTimeout - time.Hour)
+	first := 0
+	for first+1 < len(r.keys) && r.keys[first+1].active.Before(oldest) {
+		first++
+	}
+	return slices.Clone(r.keys[first:])
+}
+
+// current returns the key for new sessions: the last that is active. Before the
+// first one is, which only a wrong clock can bring about, it is that.
+func (r *KeyRing) current(now time.Time) *fleetKey {
+	for i := len(r.keys) - 1; i > 0; i-- {
+		if !r.keys[i].active.After(now) {
+			return &r.keys[i]
+		}
+	}
+	return &r.keys[0]
+}
+
+// maker returns the key under which the id was made, nil if none of these was
+// used for it. It asks those not yet active too: another machine's clock may be
+// ahead.
+func (r *KeyRing) maker(id []byte) *fleetKey {
+	for i := len(r.keys) - 1; i >= 0; i-- {
+		if r.keys[i].made(id) {
+			return &r.keys[i]
+		}
+	}
+	return nil
+}
+
+// String says how many keys there are and when each became or becomes active.
+func (r KeyRing) String() string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "KeyRing(%d keys, active from", len(r.keys))
+	for _, k := range r.keys {
+		b.WriteByte(' ')
+		b.WriteString(stamp(k.active))
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// GoString returns the same as String.
+func (r KeyRing) GoString() string { return r.String() }
+
+// Format writes the same as String for every verb.
+func (r KeyRing) Format(f fmt.State, _ rune) { io.WriteString(f, r.String()) }
+
+// LogValue is the same as String.
+func (r KeyRing) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+func randomKey(active time.Time) fleetKey {
+	secret := make([]byte, keySize)
+	rand.Read(secret)
+	return newFleetKey(secret, active)
+}
+
+var errZeroKey = errors.New("a key of equal bytes is no secret; make one with \"halfshake keygen\"")
+
+// checkSecret refuses what nobody drew at random: CVE-2020-13777 (GnuTLS) is a
+// server whose ticket key was zero.
+func checkSecret(secret []byte) error {
+	if len(secret) != keySize {
+		return fmt.Errorf("a key has %d bytes, this one has %d", keySize, len(secret))
+	}
+	if bytes.Count(secret, secret[:1]) == keySize {
+		return errZeroKey
+	}
+	return nil
+}
