@@ -40,10 +40,11 @@ type Stats struct {
 	// values.
 	Queued      uint64 `json:"queued"`
 	QueuedBytes uint64 `json:"queued_bytes"`
-	// Reading and Writing say whether the store answers to reads and writes, as
-	// far as is known.
-	Reading bool `json:"reading"`
-	Writing bool `json:"writing"`
+	// Reading, Putting and Deleting say whether the store does what it is asked to,
+	// as far as is known.
+	Reading  bool `json:"reading"`
+	Putting  bool `json:"putting"`
+	Deleting bool `json:"deleting"`
 }
 
 type counters struct {
@@ -63,6 +64,6 @@ func (e *External) Stats() Stats {
 		Put: n.put.Load(), PutFailed: n.putFailed.Load(), PutDropped: n.putDropped.Load(),
 		Deleted: n.deleted.Load(), DeleteFailed: n.deleteFailed.Load(), DeleteDropped: n.deleteDropped.Load(),
 		Queued: uint64(queued), QueuedBytes: uint64(bytes),
-		Reading: e.reads.state.closed(), Writing: e.writes.state.closed(),
+		Reading: e.reads.state.closed(), Putting: e.writes.puts.closed(), Deleting: e.writes.deletes.closed(),
 	}
 }

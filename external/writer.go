@@ -18,7 +18,8 @@ import (
 // it succeeds or its session has expired.
 type writer struct {
 	store    Store
-	state    *breaker
+	puts     *breaker
+	deletes  *breaker // apart: a store may take the one and refuse the other
 	counters *counters
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -54,7 +55,7 @@ func (w *write) over() {
 }
 
 func newWriter(store Store, cfg Config, n *counters) *writer {
-	w := &writer{store: store, state: newBreaker("write", cfg.Logger), counters: n}
+	w := &writer{store: store, counters: n, puts: newBreaker("put", cfg.Logger), deletes: newBreaker("delete", cfg.Logger)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	size := max(orDefault(cfg.QueueSize, DefaultQueueSize)/laneCount, 1)
 	for i := range w.lanes {
@@ -120,22 +121,39 @@ func (w *writer) work(l *lane) {
 // carryOut makes one write, and reports whether it is to be made again.
 func (w *writer) carryOut(op *write) (again bool) {
 	switch {
-	case time.Now().After(op.expires), w.ctx.Err() != nil, !op.isDelete() && !w.state.allow():
+	case time.Now().After(op.expires), w.ctx.Err() != nil:
 		w.drop(op)
 		return false
-	case op.isDelete() && !w.state.allow():
-		return w.retry(op)
+	case !w.breaker(op).allow():
+		return w.givenUp(op)
 	case w.call(op) == nil:
 		w.succeeded(op)
 		return false
 	case op.isDelete():
 		w.counters.deleteFailed.Add(1)
-		return w.retry(op)
+		return w.givenUp(op)
 	default:
 		w.bytes.Add(-int64(len(op.value)))
 		w.counters.putFailed.Add(1)
 		return false
 	}
+}
+
+func (w *writer) breaker(op *write) *breaker {
+	if op.isDelete() {
+		return w.deletes
+	}
+	return w.puts
+}
+
+// givenUp drops a write that was not made, but for a removal whose turn will come
+// again, and reports whether it is one.
+func (w *writer) givenUp(op *write) (again bool) {
+	if op.isDelete() && !op.last {
+		return true
+	}
+	w.drop(op)
+	return false
 }
 
 func (w *writer) succeeded(op *write) {
@@ -147,22 +165,16 @@ func (w *writer) succeeded(op *write) {
 	}
 }
 
-func (w *writer) retry(op *write) bool {
-	if op.last {
-		w.drop(op)
-	}
-	return !op.last
-}
-
 // call makes the write at the store. One that does not end in its time counts as a
 // failure then, but the lane waits for it: what comes next for the same key must
 // come after it.
 func (w *writer) call(op *write) error {
+	state := w.breaker(op)
 	ctx, cancel := context.WithTimeout(w.ctx, writeLimit)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		if w.ctx.Err() == nil { // else it is close that ends the call
-			w.state.failed(ctx.Err())
+			state.failed(ctx.Err())
 		}
 	})
 	_, err := guarded(func() ([]byte, error) {
@@ -174,10 +186,10 @@ func (w *writer) call(op *write) error {
 	inTime := stop()
 	switch {
 	case err == nil || errors.Is(err, ErrNotFound) && op.isDelete():
-		w.state.succeeded()
+		state.succeeded()
 		return nil
 	case inTime:
-		w.state.failed(err)
+		state.failed(err)
 	}
 	return err
 }
