@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,6 +258,50 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
+// Of many handshakes that come when the pause is over, one tries the store.
+func TestOneTriesTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int64
+		store := &callStore{get: func(ctx context.Context, _ Key) ([]byte, error) {
+			reads.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		f := newFixture(t, store, Config{})
+		for range failuresToOpen {
+			f.get(t, f.newSession(t))
+		}
+		time.Sleep(firstPause)
+		for range 100 {
+			s := f.newSession(t)
+			go f.get(t, s)
+		}
+		synctest.Wait()
+		if n := reads.Load(); n != failuresToOpen+1 {
+			t.Errorf("%d reads while one tries", n-failuresToOpen)
+		}
+		time.Sleep(DefaultReadLimit)
+	})
+}
+
+// The set of absent keys is bounded, and forgets the eldest.
+func TestAbsenteesAreBounded(t *testing.T) {
+	a := newAbsentees(100)
+	later := time.Now().Add(time.Hour)
+	for i := range 250 {
+		a.add(Key{byte(i), byte(i >> 8)}, later)
+		a.add(Key{byte(i), byte(i >> 8)}, later)
+	}
+	if len(a.until) != 100 || len(a.order) != 100 {
+		t.Errorf("%d keys in %d places", len(a.until), len(a.order))
+	}
+	for i := range 250 {
+		if has := a.has(Key{byte(i), byte(i >> 8)}); has != (i >= 150) {
+			t.Errorf("key %d is in it: %v", i, has)
+		}
+	}
+}
+
 // A client that goes away, and a handshake whose own time is over, say nothing
 // about the store: a slow client must not be able to switch it off.
 func TestClientsDoNotOpenTheBreaker(t *testing.T) {
@@ -333,7 +378,9 @@ func TestRemovedMeansRemoved(t *testing.T) {
 		synctest.Wait()
 		store.delete = func(context.Context, Key) error { return errors.New("read-only") }
 		honest := store.get
+		reads := 0
 		store.get = func(ctx context.Context, key Key) ([]byte, error) {
+			reads++
 			f.remove(s, halfshake.Explicit)
 			return honest(ctx, key)
 		}
@@ -343,8 +390,8 @@ func TestRemovedMeansRemoved(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if f.Stats().Removed != 3 {
-			t.Errorf("%+v", f.Stats())
+		if f.Stats().Removed != 3 || reads != 1 {
+			t.Errorf("%d reads; %+v", reads, f.Stats())
 		}
 	})
 }

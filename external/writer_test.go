@@ -155,6 +155,67 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
+// A flood of new sessions does not keep others from being removed.
+func TestRemovalsHaveRoomOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, newGate(), Config{QueueSize: 10 * laneCount})
+		for range 1000 {
+			f.put(t, f.newSession(t))
+		}
+		for range laneCount {
+			f.remove(f.newSession(t), halfshake.Explicit)
+		}
+		if st := f.Stats(); st.PutDropped == 0 || st.DeleteDropped != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// The same session removed over and over is one removal.
+func TestRemovedManyTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		f := newFixture(t, g, Config{})
+		s, other := f.newSession(t), f.newSession(t)
+		for f.keyOf(s)[0]%laneCount != f.keyOf(other)[0]%laneCount {
+			other = f.newSession(t)
+		}
+		f.remove(s, halfshake.Explicit)
+		synctest.Wait()
+		g.pass <- errors.New("failed")
+		f.put(t, other)
+		synctest.Wait()
+		f.remove(s, halfshake.Explicit) // while the first waits for another try
+		g.pass <- nil
+		synctest.Wait()
+		g.pass <- nil
+		time.Sleep(time.Second)
+		if st := f.Stats(); st.Queued != 0 || st.Deleted != 1 || g.String() != "delete, put, delete" {
+			t.Errorf("%v; %+v", &g.history, st)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		store := &callStore{delete: func(context.Context, Key) error {
+			if !up.Load() {
+				return errors.New("down")
+			}
+			return nil
+		}}
+		f := newFixture(t, store, Config{})
+		s := f.newSession(t)
+		for range 20 {
+			f.remove(s, halfshake.Explicit)
+			time.Sleep(retryPause / 3)
+		}
+		up.Store(true)
+		time.Sleep(20 * time.Second)
+		if st := f.Stats(); st.Queued != 0 || st.Deleted == 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 func TestQueueIsBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, newGate(), Config{QueueSize: 1 << 30})
