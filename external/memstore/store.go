@@ -1,0 +1,139 @@
+// Package memstore is an external store in this process's own memory: for tests,
+// for examples, and to be read before one writes a driver. It is shared with no
+// other process and ends with this one.
+package memstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// DefaultMaxEntries is as many sessions as the cache in front holds by default.
+const DefaultMaxEntries = 20480
+
+// A Config configures a [Store]. The zero Config is good.
+type Config struct {
+	// MaxEntries is how many entries the store holds; 0 or less is
+	// [DefaultMaxEntries]. In a full store an entry that is put in takes the
+	// place of the one that expires first.
+	MaxEntries int
+
+	// Now is the clock that entries expire by; nil is [time.Now].
+	Now func() time.Time
+}
+
+// A Store is an [external.Store] and an [external.RevocationLog] in memory. It
+// is linearizable and loses nothing but what a full store has no room for. Of an
+// entry that has expired the room is given back by the next Put.
+//
+// Its formatted form, under every verb, carries neither keys nor values.
+type Store struct {
+	maxEntries int
+	now        func() time.Time
+
+	mu       sync.Mutex // guards what follows
+	entries  map[external.Key]*entry
+	byExpiry byExpiry // the same entries
+	log      []byte   // nil if none was ever made
+}
+
+var (
+	_ external.Store         = (*Store)(nil)
+	_ external.RevocationLog = (*Store)(nil)
+	_ fmt.Formatter          = (*Store)(nil)
+)
+
+// New returns an empty store.
+func New(cfg Config) *Store {
+	s := &Store{
+		maxEntries: DefaultMaxEntries,
+		now:        time.Now,
+		entries:    make(map[external.Key]*entry),
+	}
+	if cfg.MaxEntries > 0 {
+		s.maxEntries = cfg.MaxEntries
+	}
+	if cfg.Now != nil {
+		s.now = cfg.Now
+	}
+	return s
+}
+
+// Put implements [external.Store]. It refuses a value of a size that the
+// contract does not allow, so that the store's memory is bounded too.
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(value) < 1 || len(value) > external.MaxValueSize {
+		return fmt.Errorf("memstore: put %v: a value of %d bytes", key, len(value))
+	}
+	e := &entry{key: key, value: bytes.Clone(value), expires: expires}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	s.removeExpired(now)
+	s.remove(key)
+	if e.expired(now) {
+		return nil
+	}
+	s.makeRoom()
+	s.add(e)
+	return nil
+}
+
+// Get implements [external.Store].
+func (s *Store) Get(ctx context.Context, key external.Key) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries[key]
+	if !ok || e.expired(s.now()) {
+		return nil, external.ErrNotFound
+	}
+	return bytes.Clone(e.value), nil
+}
+
+// Take implements [external.Store].
+func (s *Store) Take(ctx context.Context, key external.Key) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.remove(key)
+	if e == nil || e.expired(s.now()) {
+		return nil, external.ErrNotFound
+	}
+	return e.value, nil // nobody else has it
+}
+
+// Delete implements [external.Store].
+func (s *Store) Delete(ctx context.Context, key external.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(key)
+	return nil
+}
+
+// Len returns how many entries take up room, expired ones included.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries)
+}
+
+// Format implements [fmt.Formatter].
+func (s *Store) Format(f fmt.State, _ rune) { io.WriteString(f, "memstore.Store") }

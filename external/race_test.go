@@ -1,0 +1,9 @@
+//go:build race
+
+package external_test
+
+// Fewer, since each takes many times as long.
+const (
+	handshakesStruck = 50
+	handshakesAfter  = 10
+)

@@ -1,0 +1,203 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// ErrInjected is the error of all faults, wrapped, but those of a context.
+var ErrInjected = errors.New("storetest: injected fault")
+
+// A Faulty is a store that hands each call on to another, unless it was told to
+// do worse:
+//
+//	f := storetest.NewFaulty(store)
+//	f.Set(storetest.Get, storetest.Fail)
+//
+// It is a revocation log too, over the same store. It is safe for concurrent use,
+// and may be told anew while calls are under way, which go on as they began.
+//
+// What it makes up at random is the same in each run, if the calls are. For this,
+// and to lie, it remembers values; its formatted form has none.
+type Faulty struct {
+	store external.Store
+	log   external.RevocationLog // nil if store is none
+
+	mu       sync.Mutex // guards what follows
+	faults   [ops]Fault
+	delays   [ops]time.Duration
+	choose   func(Op, external.Key) Fault
+	calls    [ops]int
+	injected [ops]int
+	hanging  int
+	released chan struct{} // closed to let go who hangs
+	memory   memory
+}
+
+var (
+	_ external.Store         = (*Faulty)(nil)
+	_ external.RevocationLog = (*Faulty)(nil)
+	_ fmt.Formatter          = (*Faulty)(nil)
+)
+
+// NewFaulty returns a store with no fault yet.
+func NewFaulty(store external.Store) *Faulty {
+	f := &Faulty{store: store, released: make(chan struct{}), memory: newMemory()}
+	f.log, _ = store.(external.RevocationLog)
+	return f
+}
+
+// Set has fault befall each call of op from now on.
+func (f *Faulty) Set(op Op, fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults[op] = fault
+}
+
+// SetAll has fault befall each call for which it makes sense.
+func (f *Faulty) SetAll(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for op := range f.faults {
+		f.faults[op] = fault
+	}
+}
+
+// SetFunc has choose say, before each call, what befalls it; where that is
+// [None], what was set otherwise does. The key is zero for the revocation log.
+// Choose is called by one goroutine at a time, and calls no method of the Faulty.
+// A nil choose ends this.
+func (f *Faulty) SetFunc(choose func(op Op, key external.Key) Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.choose = choose
+}
+
+// SetDelay has each call of op wait, before all else, for d or until its context
+// is done, in which case nothing else happens.
+func (f *Faulty) SetDelay(op Op, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delays[op] = d
+}
+
+// Heal ends all faults and delays. Calls that hang still do.
+func (f *Faulty) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults, f.delays, f.choose = [ops]Fault{}, [ops]time.Duration{}, nil
+}
+
+// Release lets go the calls that hang now. Those of [Stuck] are then done, those
+// of [Hang] and [HangDone] return [ErrInjected].
+func (f *Faulty) Release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.released)
+	f.released = make(chan struct{})
+}
+
+// Hanging returns how many calls hang now.
+func (f *Faulty) Hanging() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hanging
+}
+
+// Calls returns how many calls of op were made, whatever befell them.
+func (f *Faulty) Calls(op Op) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+// Injected returns how many calls of op a fault befell: a test that needs one
+// should look that there was one. Delays do not count.
+func (f *Faulty) Injected(op Op) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.injected[op]
+}
+
+// Format implements [fmt.Formatter].
+func (f *Faulty) Format(s fmt.State, _ rune) { io.WriteString(s, "storetest.Faulty") }
+
+// Randomly returns a function for [Faulty.SetFunc] that chooses one of the faults
+// for that share of the calls, from 0 to 1, and None for the others.
+func Randomly(seed uint64, share float64, faults ...Fault) func(Op, external.Key) Fault {
+	random := rand.New(rand.NewPCG(seed, 0))
+	return func(Op, external.Key) Fault {
+		if random.Float64() >= share {
+			return None
+		}
+		return faults[random.IntN(len(faults))]
+	}
+}
+
+// Put implements [external.Store].
+func (f *Faulty) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	_, err := f.call(ctx, Put, key, func(ctx context.Context) ([]byte, error) {
+		err := f.store.Put(ctx, key, value, expires)
+		if err == nil {
+			f.remember(func(m *memory) { m.put(key, value) })
+		}
+		return nil, err
+	})
+	return err
+}
+
+// Get implements [external.Store].
+func (f *Faulty) Get(ctx context.Context, key external.Key) ([]byte, error) {
+	return f.call(ctx, Get, key, func(ctx context.Context) ([]byte, error) { return f.store.Get(ctx, key) })
+}
+
+// Take implements [external.Store].
+func (f *Faulty) Take(ctx context.Context, key external.Key) ([]byte, error) {
+	return f.call(ctx, Take, key, func(ctx context.Context) ([]byte, error) { return f.store.Take(ctx, key) })
+}
+
+// Delete implements [external.Store].
+func (f *Faulty) Delete(ctx context.Context, key external.Key) error {
+	_, err := f.call(ctx, Delete, key, func(ctx context.Context) ([]byte, error) { return nil, f.store.Delete(ctx, key) })
+	return err
+}
+
+var errNoLog = errors.New("storetest: the store that is faulty has no revocation log")
+
+// Load implements [external.RevocationLog].
+func (f *Faulty) Load(ctx context.Context) ([]byte, error) {
+	return f.call(ctx, Load, external.Key{}, func(ctx context.Context) ([]byte, error) {
+		if f.log == nil {
+			return nil, errNoLog
+		}
+		return f.log.Load(ctx)
+	})
+}
+
+// CompareAndSwap implements [external.RevocationLog].
+func (f *Faulty) CompareAndSwap(ctx context.Context, old, next []byte) error {
+	_, err := f.call(ctx, CompareAndSwap, external.Key{}, func(ctx context.Context) ([]byte, error) {
+		if f.log == nil {
+			return nil, errNoLog
+		}
+		err := f.log.CompareAndSwap(ctx, old, next)
+		if err == nil {
+			f.remember(func(m *memory) { m.swap(next) })
+		}
+		return nil, err
+	})
+	return err
+}
+
+func (f *Faulty) remember(note func(*memory)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	note(&f.memory)
+}

@@ -1,0 +1,34 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// RunLog checks that revocation logs honour the contract of
+// [external.RevocationLog], each check in a subtest with a log that open returned
+// to it. Each must be of a database in which no log was made yet. Where the log
+// is an [external.Store] too, it checks that the two leave each other alone.
+//
+// It takes less than a second for a log that writes at once.
+func RunLog(t *testing.T, open func(t testing.TB) external.RevocationLog) {
+	for _, check := range logChecks {
+		t.Run(check.name, func(t *testing.T) {
+			check.run(&logProbe{t, open(t)})
+		})
+	}
+}
+
+var logChecks = []check[*logProbe]{
+	{"Absent", checkLogAbsent},
+	{"First", checkLogFirst},
+	{"Swap", checkLogSwap},
+	{"Conflict", checkLogConflict},
+	{"Sizes", checkLogSizes},
+	{"Slices", checkLogSlices},
+	{"DoneContext", checkLogDoneContext},
+	{"OneFirst", checkLogOneFirst},
+	{"Increments", checkLogIncrements},
+	{"BesideStore", checkLogBesideStore},
+}
