@@ -89,13 +89,3 @@ func (b *breaker) closed() bool {
 	defer b.mu.Unlock()
 	return !b.open
 }
-
-// retryIn returns how long nothing will be let through.
-func (b *breaker) retryIn() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.open {
-		return 0
-	}
-	return max(time.Until(b.until), 0)
-}

@@ -18,12 +18,14 @@ import (
 // failover do).
 //
 // All methods are safe for concurrent use, return soon after their context is
-// done, and neither change nor keep the slices that they are handed; what they
-// return belongs to the caller. An error may mean that the deed was done all the
-// same. Errors carry no value, and no key but in the form of [Key.String].
+// done, and then with an error that is neither [ErrNotFound] nor [ErrConflict], and
+// neither change nor keep the slices that they are handed; what they return belongs
+// to the caller. An error may mean that the deed was done all the same. Errors carry
+// no value, and no key but in the form of [Key.String].
 type Store interface {
 	// Put stores value, of 1 to [MaxValueSize] bytes, under key until expires, in
-	// place of what is there. An entry that has expired already need not be stored.
+	// place of what is there. Where expires has passed already, nothing is there
+	// afterwards.
 	Put(ctx context.Context, key Key, value []byte, expires time.Time) error
 
 	// Get returns the value under key, and [ErrNotFound] if there is none or it
@@ -55,9 +57,9 @@ type Key [32]byte
 // entry, and not the whole name of it.
 func (k Key) String() string { return hex.EncodeToString(k[:8]) }
 
-// A RevocationLog keeps the fleet's one list of what is revoked, sealed, of at
-// most [MaxLogSize] bytes. The type of every driver implements it beside
-// [Store], over the same database.
+// A RevocationLog keeps the fleet's one list of what is revoked, sealed, of 1 to
+// [MaxLogSize] bytes. The type of every driver implements it beside [Store], over the
+// same database, and what is said there of contexts, slices and errors holds here.
 type RevocationLog interface {
 	// Load returns the log, and [ErrNotFound] if none was ever made.
 	Load(ctx context.Context) ([]byte, error)

@@ -67,7 +67,7 @@ var breaks = []struct {
 	}},
 
 	// What clocks do.
-	{"nothing expires", "Expiry ExpiredAlready ExpiryZones", func(s *naive) {
+	{"nothing expires", "ExpiredAlready ExpiryZones", func(s *naive) {
 		s.expired = func(time.Time, kept) bool { return false }
 	}},
 	{"all but the dead expires", "PutGet FarExpiry", func(s *naive) {
@@ -93,10 +93,10 @@ var breaks = []struct {
 	{"the first expiry stays", "Expiry", func(s *naive) { s.keepTimes = true }},
 
 	// What errors do.
-	{"its own error where there is nothing", "Absent Take Delete Expiry", func(s *naive) {
+	{"its own error where there is nothing", "Absent Take Delete", func(s *naive) {
 		s.absent = func(external.Key) error { return errors.New("no rows") }
 	}},
-	{"no error where there is nothing", "Absent Take Delete Expiry", func(s *naive) {
+	{"no error where there is nothing", "Absent Take Delete", func(s *naive) {
 		s.absent = func(external.Key) error { return nil }
 	}},
 	{"the key in hex", "ErrorsKeepSecrets", func(s *naive) { s.absent = absentWith("%x") }},
@@ -143,6 +143,7 @@ func wrapped(err error, text string) error {
 }
 
 func TestNaiveIsSound(t *testing.T) {
+	t.Parallel()
 	Run(t, func(testing.TB) external.Store { return newNaive() })
 }
 

@@ -37,7 +37,7 @@ var brokenDatabases = []struct {
 	checks string
 	save   func(before, now image) image
 }{
-	{"nothing is written", "Kept Removed Expiry Log", func(_, _ image) image { return image{} }},
+	{"nothing is written", "Kept Removed Log", func(_, _ image) image { return image{} }},
 	{"only what was new is written", "Kept", func(before, now image) image {
 		maps.Copy(now.entries, before.entries)
 		return now
@@ -67,6 +67,7 @@ var brokenDatabases = []struct {
 }
 
 func TestDiskIsSound(t *testing.T) {
+	t.Parallel()
 	disks := make(map[string]*disk)
 	RunPersistent(t, func(t testing.TB, dir string) (external.Store, func()) {
 		if disks[dir] == nil {

@@ -99,8 +99,8 @@ var brokenLogs = []struct {
 	{"compared and swapped in two", "Increments", func(s *naiveLog) {
 		s.between = func() { unlocked(&s.mu) }
 	}},
-	{"a conflict that swaps", "Absent First Conflict Increments", func(s *naiveLog) { s.careless = true }},
-	{"a conflict of another name", "Absent First Conflict Increments", func(s *naiveLog) {
+	{"a conflict that swaps", "Absent First Conflict", func(s *naiveLog) { s.careless = true }},
+	{"a conflict of another name", "Absent First Conflict", func(s *naiveLog) {
 		s.conflict = errors.New("0 rows")
 	}},
 	{"a conflict of no name", "Absent First", func(s *naiveLog) { s.conflict = nil }},

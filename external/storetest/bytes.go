@@ -32,9 +32,12 @@ func checkValuesOfAllBytes(p *probe) {
 		[]byte(" a "),
 		[]byte("a\n"),
 		[]byte("\xff\xfe"),
+		{0},
+		{' '},
+		{'\n'},
 	}
 	for b := range 256 {
-		values = append(values, []byte{byte(b)}, []byte{'a', byte(b)})
+		values = append(values, []byte{byte(b), 'a', byte(b)})
 	}
 	p.spread(len(values), func(p *probe, i int) {
 		p.roundTrip(newKey(), values[i])

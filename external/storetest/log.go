@@ -137,7 +137,7 @@ func checkLogOneFirst(p *logProbe) {
 // checkLogIncrements has many that count in the log, and holds that no count is
 // lost.
 func checkLogIncrements(p *logProbe) {
-	const goroutines, increments = 8, 50
+	const goroutines, increments = 8, 100
 	p.wantSwap(nil, make([]byte, 100))
 	left := newBudget(goroutines * 2)
 	var done atomic.Uint64

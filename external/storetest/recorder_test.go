@@ -1,13 +1,22 @@
 package storetest
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
+
+// TestMain has more tests run at once than there are processors, since many of
+// them wait for an entry to expire.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
 
 // A recorder is the tester that stands in where a check should fail.
 type recorder struct {

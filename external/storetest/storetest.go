@@ -32,8 +32,9 @@ import (
 // database; that is for this test alone, and need not be empty. What open began
 // it ends with t.Cleanup.
 //
-// It takes some two seconds for a store that writes at once, and up to twenty
-// for one that writes slowly. An entry may be found for up to two seconds after
+// It takes some three seconds for a store that writes at once, and half a minute
+// for one that writes entry by entry to a disk; such a store is let off with some
+// of the rounds of the concurrent checks. An entry may be found for up to two seconds after
 // it expired, since there are databases that count in seconds.
 func Run(t *testing.T, open func(t testing.TB) external.Store) {
 	for _, check := range storeChecks {
