@@ -84,7 +84,8 @@ func TestEngineChoice(t *testing.T) {
 		}, true},
 		{Always, ticketless, func(_, c *tls.Config) { c.CipherSuites = append(aes, cbc...) }, true},
 		{Always, ticketless, func(_, c *tls.Config) { c.CipherSuites = cbc }, false},
-		{Always, ticketless, func(s, _ *tls.Config) { s.CurvePreferences = []tls.CurveID{tls.CurveP521} }, false},
+		{Always, ticketless, func(s, _ *tls.Config) { s.CurvePreferences = []tls.CurveID{tls.CurveP521} }, true},
+		{Always, ticketless, func(_, c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, false}, // the key is on P-256
 		{Always, ticketless, func(s, _ *tls.Config) {
 			s.SessionTicketsDisabled = false
 			s.Renegotiation = tls.RenegotiateOnceAsClient

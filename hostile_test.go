@@ -268,7 +268,7 @@ func helloWithTicket(ticket []byte) []byte {
 				for _, e := range []struct {
 					id   uint16
 					body []byte
-				}{{0, []byte("\x00\x0c\x00\x00\x09a.example")}, {10, []byte{0, 2, 0, 29}}, {11, []byte{1, 0}}, {13, []byte{0, 2, 4, 3}}, {35, ticket}} {
+				}{{0, []byte("\x00\x0c\x00\x00\x09a.example")}, {10, []byte{0, 4, 0, 29, 0, 23}}, {11, []byte{1, 0}}, {13, []byte{0, 2, 4, 3}}, {35, ticket}} {
 					b.AddUint16(e.id)
 					b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.body) })
 				}

@@ -137,12 +137,21 @@ func parseChain(chain [][]byte) ([]*x509.Certificate, error) {
 	if len(certificates) == 0 {
 		return nil, nil
 	}
-	switch key := certificates[0].PublicKey.(type) {
+	return certificates, checkLeaf(certificates[0])
+}
+
+// checkLeaf refuses a certificate whose key cannot sign a handshake, or is not
+// meant to (RFC 5246, sections 7.4.2 and 7.4.6).
+func checkLeaf(leaf *x509.Certificate) error {
+	switch key := leaf.PublicKey.(type) {
 	case *ecdsa.PublicKey, *rsa.PublicKey, ed25519.PublicKey:
-		return certificates, nil
 	default:
-		return nil, fail(alertUnsupportedCertificate, "the peer's certificate has a key of type %T", key)
+		return fail(alertUnsupportedCertificate, "the peer's certificate has a key of type %T", key)
 	}
+	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return fail(alertBadCertificate, "the peer's certificate is not for digital signatures")
+	}
+	return nil
 }
 
 func verifyClientChain(config *tls.Config, certificates []*x509.Certificate) ([][]*x509.Certificate, error) {

@@ -119,7 +119,7 @@ func TestServerKeyExchangeRefused(t *testing.T) {
 		"no signature":              {tls.X25519, func(m *serverKeyExchangeMsg) { m.signature = nil }, alertDecryptError},
 		"a scheme for another key":  {tls.X25519, func(m *serverKeyExchangeMsg) { m.scheme = uint16(tls.PSSWithSHA256) }, alertIllegalParameter},
 		"a scheme with SHA-1":       {tls.X25519, func(m *serverKeyExchangeMsg) { m.scheme = uint16(tls.ECDSAWithSHA1) }, alertIllegalParameter},
-		"a group not offered":       {tls.X25519, func(m *serverKeyExchangeMsg) { m.group = uint16(tls.CurveP521) }, alertIllegalParameter},
+		"a group not offered":       {tls.X25519, func(m *serverKeyExchangeMsg) { m.group = uint16(tls.X25519MLKEM768) }, alertIllegalParameter},
 		"a group of another length": {tls.X25519, func(m *serverKeyExchangeMsg) { m.group = uint16(tls.CurveP256) }, alertDecryptError},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,6 +149,7 @@ func TestClientKeyExchangeRefused(t *testing.T) {
 		"P-256, the point infinite": {tls.CurveP256, []byte{0}},
 		"P-256, compressed":         {tls.CurveP256, append([]byte{2}, make([]byte, 32)...)},
 		"P-384, of P-256's length":  {tls.CurveP384, append([]byte{4}, make([]byte, 64)...)},
+		"P-521, not on the curve":   {tls.CurveP521, append([]byte{4}, make([]byte, 132)...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := serverConfig(t)

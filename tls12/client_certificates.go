@@ -13,6 +13,9 @@ func (c *Conn) acceptServer(chain [][]byte) error {
 	if err != nil {
 		return err
 	}
+	if public := certificates[0].PublicKey; !takesCurve(allowedGroups(c.config), public) {
+		return fail(alertIllegalParameter, "the server's ECDSA key is on a curve that was not offered (RFC 8422, section 5.3)")
+	}
 	if !c.config.InsecureSkipVerify {
 		if c.agreed.chains, err = verifyServerChain(c.config, certificates); err != nil {
 			return &failure{alertBadCertificate, &tls.CertificateVerificationError{UnverifiedCertificates: certificates, Err: err}}

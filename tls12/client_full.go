@@ -172,11 +172,7 @@ func (h *flightRead) sendVerify(certificate *tls.Certificate) error {
 	if certificate == nil || len(certificate.Certificate) == 0 {
 		return nil
 	}
-	offered := make([]tls.SignatureScheme, len(h.request.schemes))
-	for i, scheme := range h.request.schemes {
-		offered[i] = tls.SignatureScheme(scheme)
-	}
-	scheme, signature, err := sign(h.c.config, certificate, offered, h.transcript.all)
+	scheme, signature, err := sign(h.c.config, certificate, h.request.usableSchemes(), h.transcript.all)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,7 @@ func (h *serverHelloRead) acceptResumption() (*resumptionAccepted, error) {
 		agreed.chains = todaysChains(h.c.config, s.PeerCertificates) // not those of whoever made the session
 	}
 	agreed.staple = s.OCSPResponse
-	if len(agreed.timestamps) == 0 {
-		agreed.timestamps = s.SignedCertificateTimestamps
-	}
+	agreed.timestamps = s.SignedCertificateTimestamps // not another list, of no certificate (RFC 6962, section 3.3.1)
 	client, server, err := h.c.establish(h.suite, s.MasterSecret, h.hello.random, h.reply.random)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func checkConfig(config *tls.Config) error {
 	case len(allowedSuites(config)) == 0:
 		return unable("CipherSuites", "no suite of it is ECDHE with AES-GCM or ChaCha20-Poly1305")
 	case len(allowedGroups(config)) == 0:
-		return unable("CurvePreferences", "none of it is X25519, P-256 or P-384")
+		return unable("CurvePreferences", "none of it is X25519, P-256, P-384 or P-521")
 	}
 	return checkProtocols(config.NextProtos)
 }

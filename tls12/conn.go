@@ -198,14 +198,20 @@ func (c *Conn) readData() error {
 	case typ == recordApplicationData:
 		c.in.data = content
 		return nil
-	case typ == recordHandshake && messageType(content[0]) == typeHelloRequest:
-		err = fail(alertNoRenegotiation, "the server asks for renegotiation")
+	case typ == recordHandshake && asksForRenegotiation(messageType(content[0])):
+		err = fail(alertNoRenegotiation, "the peer asks for renegotiation")
 	case typ == recordHandshake:
 		err = fail(alertUnexpectedMessage, "a handshake message after the handshake")
 	default:
 		err = fail(alertUnexpectedMessage, "ChangeCipherSpec after the handshake")
 	}
 	return c.failed(err)
+}
+
+// asksForRenegotiation is whether a message after the handshake is how either side
+// asks for another, which no_renegotiation answers (RFC 5246, section 7.2.2).
+func asksForRenegotiation(kind messageType) bool {
+	return kind == typeHelloRequest || kind == typeClientHello
 }
 
 // closeCalled is the bit of calls that Close sets; the rest counts the Writes

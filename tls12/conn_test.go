@@ -47,14 +47,14 @@ func TestRecordBounds(t *testing.T) {
 		records [][]byte
 		alert   tls.AlertError
 	}{
-		"17 warnings":                {slices.Repeat([][]byte{warning}, maxUseless+1), alertUnexpectedMessage},
+		"5 warnings":                 {slices.Repeat([][]byte{warning}, maxWarnings+1), alertUnexpectedMessage},
 		"a record too long":          {[][]byte{newRecord(recordHandshake, make([]byte, maxCiphertext+1))}, alertRecordOverflow},
 		"a content too long":         {[][]byte{newRecord(recordHandshake, make([]byte, maxPlaintext+1))}, alertRecordOverflow},
 		"a message too long":         {[][]byte{newRecord(recordHandshake, []byte{byte(typeClientHello), 1, 0, 1})}, alertIllegalParameter},
 		"a message of 64 KiB":        {slices.Repeat([][]byte{largest}, 5), alertDecodeError},
 		"an alert of one byte":       {[][]byte{newRecord(recordAlert, []byte{1})}, alertUnexpectedMessage},
 		"an alert of four bytes":     {[][]byte{newRecord(recordAlert, []byte{1, 90, 1, 90})}, alertUnexpectedMessage},
-		"an alert of level 3":        {[][]byte{newRecord(recordAlert, []byte{3, 90})}, alertUnexpectedMessage},
+		"an alert of level 3":        {[][]byte{newRecord(recordAlert, []byte{3, 90})}, alertIllegalParameter},
 		"an SSLv2 hello":             {[][]byte{{0x80, 0x2e, 1, 3, 1}}, alertProtocolVersion},
 		"an empty handshake":         {[][]byte{newRecord(recordHandshake, nil)}, alertUnexpectedMessage},
 		"a message that is no hello": {[][]byte{recordOfDone}, alertUnexpectedMessage},
@@ -67,8 +67,8 @@ func TestRecordBounds(t *testing.T) {
 			}
 		})
 	}
-	t.Run("16 warnings", func(t *testing.T) {
-		if _, err := sendRecords(t, slices.Repeat([][]byte{warning}, maxUseless)...); err != io.EOF {
+	t.Run("4 warnings", func(t *testing.T) {
+		if _, err := sendRecords(t, slices.Repeat([][]byte{warning}, maxWarnings)...); err != io.EOF {
 			t.Errorf("the error is %v", err)
 		}
 	})
@@ -91,7 +91,7 @@ func TestRecordBounds(t *testing.T) {
 }
 
 // TestUselessRecords bounds empty application data and warnings on a connection
-// that is up.
+// that is up, each by itself: neither makes the other good.
 func TestUselessRecords(t *testing.T) {
 	send := func(c *Conn, typ recordType, content []byte) {
 		t.Helper()
@@ -101,24 +101,34 @@ func TestUselessRecords(t *testing.T) {
 		must(t, err)
 		must(t, c.out.send(record))
 	}
-	for _, count := range []int{maxUseless, maxUseless + 1} {
+	for _, test := range []struct {
+		empty, warnings int
+		good            bool
+	}{
+		{maxEmpty, maxWarnings, true},
+		{maxEmpty + 1, maxWarnings, false},
+		{maxEmpty, maxWarnings + 1, false},
+	} {
 		c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
-		for i := range count {
-			if i%2 == 0 {
-				send(c, recordApplicationData, nil)
-			} else {
-				send(c, recordAlert, []byte{levelWarning, 90})
+		for round := range 2 { // data lets the counts begin anew
+			for i := max(test.empty, test.warnings); i > 0; i-- {
+				if i <= test.empty {
+					send(c, recordApplicationData, nil)
+				}
+				if i <= test.warnings {
+					send(c, recordAlert, []byte{levelWarning, 90})
+				}
 			}
-		}
-		send(c, recordApplicationData, []byte("text"))
-		b := make([]byte, 10)
-		n, err := s.Read(b)
-		if count <= maxUseless {
+			send(c, recordApplicationData, []byte("text"))
+			b := make([]byte, 10)
+			n, err := s.Read(b)
+			if !test.good {
+				wantAlert(t, err, "local error", alertUnexpectedMessage)
+				break
+			}
 			if err != nil || string(b[:n]) != "text" {
-				t.Errorf("after %d records: %q, %v", count, b[:n], err)
+				t.Errorf("round %d, after %d empty records and %d warnings: %q, %v", round, test.empty, test.warnings, b[:n], err)
 			}
-		} else {
-			wantAlert(t, err, "local error", alertUnexpectedMessage)
 		}
 	}
 }
@@ -531,7 +541,7 @@ func TestConfigRefused(t *testing.T) {
 		"MaxVersion":       func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 },
 		"Renegotiation":    func(c *tls.Config) { c.Renegotiation = tls.RenegotiateOnceAsClient },
 		"CipherSuites":     func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256} },
-		"CurvePreferences": func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} },
+		"CurvePreferences": func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768} },
 		"NextProtos":       func(c *tls.Config) { c.NextProtos = []string{""} },
 		"EncryptedClientHello": func(c *tls.Config) {
 			c.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{{}}

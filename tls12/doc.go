@@ -8,7 +8,7 @@
 //
 // # What it speaks
 //
-// ECDHE over X25519, P-256 and P-384 with AES-GCM and ChaCha20-Poly1305;
+// ECDHE over X25519, P-256, P-384 and P-521 with AES-GCM and ChaCha20-Poly1305;
 // certificates with ECDSA, RSA (PSS and PKCS #1 v1.5) and Ed25519 keys, on both
 // sides; ALPN, SNI, OCSP staples and signed certificate timestamps; the extended
 // master secret (RFC 7627), without which no session is resumable; the empty

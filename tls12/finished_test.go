@@ -85,10 +85,13 @@ func TestFinishedUnderKeys(t *testing.T) {
 		}, alertDecryptError},
 		"a short Finished": {func(p *puppet) error {
 			return p.sendRaw(recordHandshake, &finishedMsg{p.verifyData()[:11]})
-		}, alertDecodeError},
+		}, alertDecryptError},
+		"an empty Finished": {func(p *puppet) error {
+			return p.sendRaw(recordHandshake, &finishedMsg{})
+		}, alertDecryptError},
 		"a long Finished": {func(p *puppet) error {
 			return p.sendRaw(recordHandshake, &finishedMsg{append(p.verifyData(), 0)})
-		}, alertDecodeError},
+		}, alertDecryptError},
 		"application data before Finished": {func(p *puppet) error {
 			_, err := p.out.write(recordApplicationData, text)
 			return err

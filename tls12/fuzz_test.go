@@ -229,7 +229,8 @@ func sampleMessages() []message {
 	}
 }
 
-// TestMessages parses each sample, and none of its prefixes or extensions.
+// TestMessages parses each sample, and none of its prefixes or extensions, but for
+// Finished, which has whatever length the suite gives it.
 func TestMessages(t *testing.T) {
 	for i, m := range sampleMessages() {
 		raw, err := encodeMessage(m)
@@ -244,14 +245,14 @@ func TestMessages(t *testing.T) {
 			var b cryptobyte.Builder
 			b.AddUint8(raw[0])
 			b.AddUint24LengthPrefixed(addBytes(body[:length]))
-			if short, _ := b.Bytes(); parsesAs(m, short) && !endsEarly(m, length) {
+			if short, _ := b.Bytes(); parsesAs(m, short) && !endsEarly(m, length) && m.kind() != typeFinished {
 				t.Errorf("sample %d, %T, parses with %d of %d bytes", i, m, length, len(body))
 			}
 		}
 		var b cryptobyte.Builder
 		b.AddUint8(raw[0])
 		b.AddUint24LengthPrefixed(addBytes(append(slices.Clone(body), 0)))
-		if long, _ := b.Bytes(); parsesAs(m, long) {
+		if long, _ := b.Bytes(); parsesAs(m, long) && m.kind() != typeFinished {
 			t.Errorf("sample %d, %T, parses with a byte too many", i, m)
 		}
 	}

@@ -203,13 +203,16 @@ func (m *certificateVerifyMsg) marshal(b *cryptobyte.Builder) {
 	b.AddUint16LengthPrefixed(addBytes(m.signature))
 }
 
-// finishedMsg is the first under the new keys (RFC 5246, section 7.4.9).
+// finishedMsg is the first under the new keys (RFC 5246, section 7.4.9). How long
+// its content is depends on the cipher suite, so one of another length is wrong as
+// one with other bytes is.
 type finishedMsg struct{ verifyData []byte }
 
 func (*finishedMsg) kind() messageType { return typeFinished }
 
 func (m *finishedMsg) parse(s cryptobyte.String) bool {
-	return s.ReadBytes(&m.verifyData, verifyDataLen) && s.Empty()
+	m.verifyData = s
+	return true
 }
 
 func (m *finishedMsg) marshal(b *cryptobyte.Builder) { b.AddBytes(m.verifyData) }

@@ -34,13 +34,14 @@ func allowsTLS13(config *tls.Config) bool {
 }
 
 // groups are the key exchanges of this package, in its order of preference.
-var groups = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+var groups = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 
 // curves are their implementations.
 var curves = map[tls.CurveID]ecdh.Curve{
 	tls.X25519:    ecdh.X25519(),
 	tls.CurveP256: ecdh.P256(),
 	tls.CurveP384: ecdh.P384(),
+	tls.CurveP521: ecdh.P521(),
 }
 
 // allowedGroups are those that config enables.

@@ -278,7 +278,7 @@ func TestAfterHandshake(t *testing.T) {
 		fromServer bool
 		alert      tls.AlertError
 	}{
-		"ClientHello":  {&clientHelloMsg{random: make([]byte, 32), suites: []uint16{1}, compressions: []byte{0}}, false, alertUnexpectedMessage},
+		"ClientHello":  {&clientHelloMsg{random: make([]byte, 32), suites: []uint16{1}, compressions: []byte{0}}, false, alertNoRenegotiation},
 		"Finished":     {&finishedMsg{make([]byte, verifyDataLen)}, false, alertUnexpectedMessage},
 		"ServerHello":  {&serverHelloMsg{random: make([]byte, 32)}, true, alertUnexpectedMessage},
 		"HelloRequest": {&helloRequestMsg{}, true, alertNoRenegotiation},

@@ -24,9 +24,10 @@ const (
 	smallBuffer     = 2 << 10
 	largeBuffer     = recordHeaderLen + maxCiphertext
 
-	// maxUseless is how many records in a row may bring nothing: warnings and
-	// empty application data.
-	maxUseless = 16
+	// How many records may bring nothing before one does: empty application
+	// data, and warnings.
+	maxEmpty    = 32
+	maxWarnings = 4
 )
 
 func putHeader(b []byte, typ recordType, version uint16, length int) {
@@ -51,7 +52,8 @@ type input struct {
 
 	data      []byte // application data, in buf, until read
 	handshake []byte // the beginning of a handshake message, or more
-	useless   int    // records in a row that brought nothing
+	empty     int    // records of application data without any
+	warnings  int
 }
 
 // record reads one record and returns its type and content, which is valid until
@@ -173,10 +175,27 @@ func (c *Conn) nextRecord() (recordType, []byte, error) {
 		if useful {
 			return typ, content, nil
 		}
-		if c.in.useless++; c.in.useless > maxUseless {
-			return 0, nil, fail(alertUnexpectedMessage, "more than %d records that bring nothing", maxUseless)
+		if err := c.in.countUseless(typ); err != nil {
+			return 0, nil, err
 		}
 	}
+}
+
+// countUseless bounds what a peer can have this side decrypt for nothing. The
+// counts do not reset each other.
+func (in *input) countUseless(typ recordType) error {
+	if typ == recordAlert {
+		in.warnings++
+	} else {
+		in.empty++
+	}
+	switch {
+	case in.warnings > maxWarnings:
+		return fail(alertUnexpectedMessage, "more than %d warnings", maxWarnings)
+	case in.empty > maxEmpty:
+		return fail(alertUnexpectedMessage, "more than %d empty records", maxEmpty)
+	}
+	return nil
 }
 
 // useful is whether a record brings something; where none may come, an error.
@@ -190,7 +209,7 @@ func (c *Conn) useful(typ recordType, content []byte) (bool, error) {
 			return false, fail(alertUnexpectedMessage, "an empty handshake record")
 		}
 		if !complete {
-			c.in.useless = 0
+			c.in.empty, c.in.warnings = 0, 0
 		}
 	case recordApplicationData:
 		switch {
@@ -199,7 +218,7 @@ func (c *Conn) useful(typ recordType, content []byte) (bool, error) {
 		case len(content) == 0:
 			return false, nil
 		}
-		c.in.useless = 0
+		c.in.empty, c.in.warnings = 0, 0
 	case recordChangeCipherSpec:
 	default:
 		return false, fail(alertUnexpectedMessage, "a record of type %d", typ)
@@ -223,7 +242,7 @@ func (c *Conn) peerAlert(content []byte) error {
 	case level == levelFatal:
 		return remoteError(alert)
 	}
-	return fail(alertUnexpectedMessage, "an alert of level %d", level)
+	return fail(alertIllegalParameter, "an alert of level %d", level)
 }
 
 // readChangeCipherSpec puts the peer's new keys in force. No handshake message

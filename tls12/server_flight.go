@@ -54,6 +54,9 @@ func (h *helloRead) choose(certificate *tls.Certificate) error {
 	if !ok {
 		return fail(alertInternalError, "the certificate's private key of type %T cannot sign", certificate.PrivateKey)
 	}
+	if !takesCurve(h.offer.groups, signer.Public()) {
+		return fail(alertHandshakeFailure, "the client takes no ECDSA key on the certificate's curve (RFC 8422, section 5.3); it offers %v", h.offer.groups)
+	}
 	_, isRSA := signer.Public().(*rsa.PublicKey)
 	s := chooseSuite(config, h.msg.suites, isRSA)
 	if s == nil {

@@ -56,6 +56,24 @@ func schemesOf(public crypto.PublicKey) []tls.SignatureScheme {
 	return nil
 }
 
+// takesCurve is whether a client takes a server's key: in TLS 1.2 the groups that
+// it offers bind ECDSA keys, too (RFC 8422, section 5.3).
+func takesCurve(offered []tls.CurveID, public crypto.PublicKey) bool {
+	key, ok := public.(*ecdsa.PublicKey)
+	if !ok {
+		return true
+	}
+	for _, id := range offered {
+		if name, ok := curveNames[id]; ok && name == key.Curve.Params().Name {
+			return true
+		}
+	}
+	return false
+}
+
+// curveNames are the curves of ECDSA keys, as package elliptic calls them.
+var curveNames = map[tls.CurveID]string{tls.CurveP256: "P-256", tls.CurveP384: "P-384", tls.CurveP521: "P-521"}
+
 var rsaSchemes = []tls.SignatureScheme{
 	tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512,
 	tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512,

@@ -24,10 +24,12 @@ func Suits(config *tls.Config, hello *tls.ClientHelloInfo) bool {
 }
 
 // suitsCertificates asks for the key of each certificate there is. Where a
-// function chooses one, its key may be of any kind.
+// function chooses one, its key may be of any kind; if it is an ECDSA key, it is
+// taken to be on P-256.
 func suitsCertificates(config *tls.Config, hello *tls.ClientHelloInfo) bool {
 	if config.GetCertificate != nil || len(config.Certificates) == 0 {
-		return suitsKey(config, hello, true, rsaSchemes) && suitsKey(config, hello, false, schemesOf((*ecdsa.PublicKey)(nil)))
+		return slices.Contains(hello.SupportedCurves, tls.CurveP256) &&
+			suitsKey(config, hello, true, rsaSchemes) && suitsKey(config, hello, false, schemesOf((*ecdsa.PublicKey)(nil)))
 	}
 	for _, certificate := range config.Certificates {
 		signer, ok := certificate.PrivateKey.(crypto.Signer)
@@ -35,7 +37,7 @@ func suitsCertificates(config *tls.Config, hello *tls.ClientHelloInfo) bool {
 			return false
 		}
 		_, isRSA := signer.Public().(*rsa.PublicKey)
-		if !suitsKey(config, hello, isRSA, schemesOf(signer.Public())) {
+		if !takesCurve(hello.SupportedCurves, signer.Public()) || !suitsKey(config, hello, isRSA, schemesOf(signer.Public())) {
 			return false
 		}
 	}
