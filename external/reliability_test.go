@@ -282,4 +282,3 @@ func TestOneReadAClientHello(t *testing.T) {
 		}
 	})
 }
-
