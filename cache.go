@@ -83,7 +83,7 @@ func New(cfg Config) (*Cache, error) {
 		c.maxBytes = DefaultMaxBytes
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.internal = sessioncache.New[sessionEntry](c.limits(cfg.Size))
+	c.internal = sessioncache.New(c.limits(cfg.Size), decodeEntry)
 	c.SetMode(cfg.Mode)
 	c.SetTimeout(cfg.Timeout)
 	c.SetNew(cfg.Callbacks.New)
@@ -144,7 +144,7 @@ func (c *Cache) SetSize(n int) (previous int) {
 }
 
 // Add puts s into the internal cache, whatever the mode, and does not call New.
-// It returns false if this very object is there already, and for a session that
+// It returns false if this very session is there already, and for a session that
 // is nil, has expired or is too large, and after Close. Another session of the
 // same id is replaced; Remove is told of it.
 func (c *Cache) Add(s *Session) bool {
@@ -173,17 +173,19 @@ func (c *Cache) Remove(s *Session) bool {
 
 // Flush removes the sessions that have expired at now, those nearest to their
 // expiry first, and returns how many there were. The zero time removes all.
-func (c *Cache) Flush(now time.Time) int {
+func (c *Cache) Flush(now time.Time) (n int) {
 	if now.IsZero() {
-		all := sessionsOf(c.internal.Clear())
-		for _, s := range all {
-			c.callRemove(c.causeOfFlush(s), s)
+		for e := range c.internal.Clear() {
+			c.callRemove(c.causeOfFlush(e.Session), e.Session)
+			n++
 		}
-		return len(all)
+		return n
 	}
-	gone := sessionsOf(c.internal.Expire(now))
-	c.callRemove(Expired, gone...)
-	return len(gone)
+	for e := range c.internal.Expire(now) {
+		c.callRemove(Expired, e.Session)
+		n++
+	}
+	return n
 }
 
 func (c *Cache) causeOfFlush(s *Session) Cause {
@@ -194,10 +196,11 @@ func (c *Cache) causeOfFlush(s *Session) Cause {
 }
 
 // Sessions returns the sessions that the internal cache holds when the iteration
-// begins, in no order; expired ones may be among them.
+// begins, in no order and without those that leave it before their turn; expired
+// ones may be among them.
 func (c *Cache) Sessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
-		for _, e := range c.internal.Values() {
+		for e := range c.internal.All() {
 			if !yield(e.Session) {
 				return
 			}
@@ -214,7 +217,9 @@ func (c *Cache) Close() error {
 	c.closed.Store(true)
 	c.background.Unlock()
 	c.cancel()
-	c.callRemove(Closed, sessionsOf(c.internal.Clear())...)
+	for e := range c.internal.Clear() {
+		c.callRemove(Closed, e.Session)
+	}
 	c.flushes.Wait()
 	c.inFlight.clear()
 	return nil
@@ -244,7 +249,7 @@ func (c *Cache) insert(s *Session, proved bool) bool {
 // removal that came since the count of removals was read wins over the copy: it
 // counted before it looked, and here the count is looked at after the insertion.
 func (c *Cache) keepCopy(s *Session, removals uint64) {
-	if _, held := c.internal.Get(s.id); held {
+	if c.internal.Has(s.id) {
 		return
 	}
 	c.insert(s, false)
@@ -255,7 +260,9 @@ func (c *Cache) keepCopy(s *Session, removals uint64) {
 
 func (c *Cache) evicted(gone []sessionEntry) {
 	c.counters.cacheFull.Add(uint64(len(gone)))
-	c.callRemove(Evicted, sessionsOf(gone)...)
+	for _, e := range gone {
+		c.callRemove(Evicted, e.Session)
+	}
 }
 
 // remove takes the session of s's id out of the internal cache and calls the
@@ -282,15 +289,4 @@ func (c *Cache) clearSoon() {
 		defer c.clearing.Store(false)
 		c.Flush(c.time())
 	})
-}
-
-func sessionsOf(entries []sessionEntry) []*Session {
-	if len(entries) == 0 {
-		return nil
-	}
-	out := make([]*Session, len(entries))
-	for i, e := range entries {
-		out[i] = e.Session
-	}
-	return out
 }

@@ -121,7 +121,7 @@ func (c *Cache) newID(info ConnInfo) []byte {
 		if id, err = c.callbacks.NewID(info); err != nil {
 			return err
 		}
-		if _, taken := c.internal.Get(string(id)); taken || !validID(id) {
+		if c.internal.Has(string(id)) || !validID(id) {
 			return errBadID
 		}
 		id = append([]byte(nil), id...)
@@ -168,16 +168,14 @@ func (c *Cache) callGet(ctx context.Context, info ConnInfo, id []byte) (s *Sessi
 	return s
 }
 
-// callRemove tells the application that sessions left the cache.
-func (c *Cache) callRemove(cause Cause, gone ...*Session) {
+// callRemove tells the application that a session left the cache.
+func (c *Cache) callRemove(cause Cause, s *Session) {
 	f := c.RemoveFunc()
 	if f == nil {
 		return
 	}
-	for _, s := range gone {
-		if err := guard("Remove callback", func() error { f(c, s, cause); return nil }); err != nil {
-			c.faulted(s.id, err)
-		}
+	if err := guard("Remove callback", func() error { f(c, s, cause); return nil }); err != nil {
+		c.faulted(s.id, err)
 	}
 }
 

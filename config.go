@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/sessioncache"
 )
 
 // Defaults and bounds of a [Config].
@@ -109,13 +111,14 @@ type Config struct {
 
 // validate says what is wrong with cfg, and how to mend it.
 func (cfg *Config) validate() error {
+	oneSession := int64(sessioncache.Footprint(MaxSessionSize))
 	switch {
 	case cfg.Mode&^knownBits != 0:
 		return fmt.Errorf("halfshake: Config.Mode has unknown bits %#x; combine the constants of type Mode", uint16(cfg.Mode&^knownBits))
 	case cfg.Timeout < 0 || cfg.Timeout > MaxTimeout || cfg.Timeout%time.Second != 0:
 		return fmt.Errorf("halfshake: Config.Timeout is %v; set whole seconds from 1s to %v, or 0 for %v", cfg.Timeout, MaxTimeout, DefaultTimeout)
-	case cfg.MaxBytes < 0 || cfg.MaxBytes > 0 && cfg.MaxBytes < MaxSessionSize+sessionOverhead:
-		return fmt.Errorf("halfshake: Config.MaxBytes is %d, which does not hold one session; set at least %d, or 0 for %d", cfg.MaxBytes, MaxSessionSize+sessionOverhead, DefaultMaxBytes)
+	case cfg.MaxBytes < 0 || cfg.MaxBytes > 0 && cfg.MaxBytes < oneSession:
+		return fmt.Errorf("halfshake: Config.MaxBytes is %d, which does not hold one session; set at least %d, or 0 for %d", cfg.MaxBytes, oneSession, DefaultMaxBytes)
 	case cfg.MaxChainAge < 0:
 		return fmt.Errorf("halfshake: Config.MaxChainAge is %v; set a positive duration, or 0 for no limit", cfg.MaxChainAge)
 	case cfg.SessionIDs > Always:

@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"unique"
-	"unsafe"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
@@ -80,12 +78,11 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 	if id == nil {
 		id = c.newID(e.info)
 	}
-	key, stored := together(id, e.state)
 	s := &Session{
-		serial: nextSerial(), id: key, version: state.Version, suite: state.CipherSuite,
+		serial: nextSerial(), id: string(id), version: state.Version, suite: state.CipherSuite,
 		created: now, expires: now + c.timeout.Load(), chainStart: now,
-		serverName: unique.Make(e.info.ServerName).Value(), alpn: unique.Make(e.info.ALPN).Value(),
-		scope: e.policy.digest(e.info.ServerName), state: stored,
+		serverName: e.info.ServerName, alpn: e.info.ALPN,
+		scope: e.policy.digest(e.info.ServerName), state: e.state,
 	}
 	if e.parent != nil {
 		s.chainStart = e.parent.chainStart
@@ -94,16 +91,6 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 		return nil, RefusedTooLarge
 	}
 	return s, 0
-}
-
-// together copies an id and a state into one piece of memory without room to spare:
-// one object for the garbage collector to mark, which is what a cached session
-// costs a server as long as it is there. Nothing writes to it again.
-func together(id, state []byte) (string, []byte) {
-	both := make([]byte, len(id)+len(state))
-	copy(both, id)
-	copy(both[len(id):], state)
-	return unsafe.String(&both[0], len(id)), both[len(id):]
 }
 
 // establish puts a new session into the cache and tells the application, which

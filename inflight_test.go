@@ -3,8 +3,10 @@ package halfshake
 import (
 	"crypto/tls"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
+	"weak"
 )
 
 // Many connections resume one TLS 1.2 session at once, and many resume others:
@@ -60,5 +62,20 @@ func TestInFlightIsBounded(t *testing.T) {
 		if take(1) != want {
 			t.Errorf("take %d of two flights of one session", i)
 		}
+	}
+}
+
+// A flight that never lands keeps the session's id, and not the piece of memory
+// that the id is in together with the secret.
+func TestFlightKeepsNoSecret(t *testing.T) {
+	c := newCache(t, Config{})
+	id := string(madeUnder(t, c, serverConfig(), tls.VersionTLS12).ID())
+	e, _ := c.internal.Get(id)
+	secret := weak.Make(&e.state[0])
+	(&serverHooks{cache: c}).handedOut(e.Session, tls.VersionTLS12)
+	e.Session = nil
+	runtime.GC()
+	if len(c.inFlight.younger) != 1 || secret.Value() != nil {
+		t.Errorf("%d flights; the session's bytes are reachable: %v", len(c.inFlight.younger), secret.Value() != nil)
 	}
 }

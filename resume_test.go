@@ -35,7 +35,7 @@ func TestResumption(t *testing.T) {
 			if len(made) != wantNew {
 				t.Errorf("New called %d times, want %d", len(made), wantNew)
 			}
-			if d.name != "ServerConfig" && (first.session != made[0] || second.session != made[0]) {
+			if d.name != "ServerConfig" && (first.session.serial != made[0].serial || second.session.serial != made[0].serial) {
 				t.Error("SessionOf is not the session that was made, then resumed")
 			}
 			if version == tls.VersionTLS12 && !bytes.Equal(cl.jar.id(), made[0].ID()) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
@@ -117,7 +118,9 @@ func (h *serverHooks) handedOut(s *Session, version uint16) {
 	case h.conn != nil:
 		h.conn.candidate = s
 	case version == tls.VersionTLS12:
-		h.cache.inFlight.put(secretOf(s.state), s.id)
+		// A copy of the id: the session's own is in one piece of memory with
+		// the secret, which a flight that never lands must not keep.
+		h.cache.inFlight.put(secretOf(s.state), strings.Clone(s.id))
 	case h.cache.internal.Vouch(sessionEntry{s}):
 		h.cache.vouchers.Add(1)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +20,14 @@ import (
 // may be resumed under.
 //
 // A Session never changes, and so is safe for concurrent use. To change one,
-// encode it, change the encoding, parse it and [Cache.Add] the result. Its
+// encode it, change the encoding, parse it and [Cache.Add] the result. The internal
+// cache keeps bytes and makes a Session of them each time, so that two pointers may
+// be of one session: compare ids. Its
 // formatted and logged forms carry neither its id nor its secret; the slices
 // that its methods return are copies.
 type Session struct {
-	// serial tells this object from another of the same id.
+	// serial tells this session from another of the same id. Every object that
+	// the internal cache makes of a session has the same.
 	serial uint64
 
 	id               string
@@ -44,11 +48,6 @@ const (
 	// a larger one is not cached.
 	MaxSessionSize = 16 << 10
 )
-
-// sessionOverhead is what an entry costs beyond the bytes that it points to: the
-// Session, its place in the internal cache, and the allocator's rounding. It is
-// measured by TestAccountedBytesCoverTheHeap.
-const sessionOverhead = sessioncache.Overhead + 192
 
 var lastSerial atomic.Uint64
 
@@ -111,17 +110,27 @@ func (s *Session) PeerCertificates() []*x509.Certificate {
 	return certs
 }
 
-// The internal cache's view of a session; see sessioncache.Value.
-
-// sessionEntry is a Session as the internal cache holds it.
+// sessionEntry is a Session as the internal cache takes it and gives it back; see
+// sessioncache.Value. The cache keeps the id and the body of the encoding.
 type sessionEntry struct{ *Session }
 
 func (e sessionEntry) Key() string         { return e.id }
 func (e sessionEntry) Serial() uint64      { return e.serial }
 func (e sessionEntry) ExpirySecond() int64 { return e.expires }
-func (e sessionEntry) Size() int {
-	// The allocator rounds sizes up, by an eighth at most.
-	return sessionOverhead + len(e.id) + len(e.serverName) + len(e.alpn) + len(e.state) + len(e.state)/8
+func (e sessionEntry) Size() int           { return sessioncache.Footprint(len(e.id) + e.bodySize()) }
+
+func (e sessionEntry) AppendRecord(b []byte) []byte {
+	return e.appendBody(slices.Grow(b, e.bodySize()))
+}
+
+// decodeEntry makes the same session again: it has the serial of the one that went
+// in.
+func decodeEntry(serial uint64, id, body []byte) sessionEntry {
+	s := &Session{serial: serial, id: stringOf(id)}
+	if !s.readBody(body) {
+		panic("halfshake: internal error: the internal cache returned what it was not given")
+	}
+	return sessionEntry{s}
 }
 
 // expiredAt reports whether the session's time is over: at its very last second
@@ -154,10 +163,4 @@ func (s Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 func (s Session) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("ref", s.Ref()), slog.String("version", versionName(s.version)),
 		slog.Time("expires", s.Expires()))
-}
-
-// encodedSize is the length of the session's encoding.
-func (s *Session) encodedSize() int {
-	const fixed = 4 + 1 + 2 + 2 + 8 + 8 + 8 + 1 + 1 + 32 + 2
-	return fixed + len(s.id) + len(s.serverName) + len(s.alpn) + len(s.state)
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -41,8 +43,60 @@ func TestSessionEncoding(t *testing.T) {
 	if _, err := ParseSession(make([]byte, MaxSessionSize+1)); !errors.Is(err, ErrBadSession) || !strings.Contains(err.Error(), "16384") {
 		t.Errorf("too large: %v", err)
 	}
-	if _, err := (*Session)(nil).MarshalBinary(); err == nil {
+	if _, err := (*Session)(nil).AppendBinary(nil); err == nil {
 		t.Error("nil was encoded")
+	}
+}
+
+// What no session can be does not parse, and what was parsed does not change with
+// the bytes that it was parsed from.
+func TestParseSessionIsStrict(t *testing.T) {
+	c := newCache(t, Config{})
+	good := testSession(c, 10)
+	for name, change := range map[string]func(*Session){
+		"no id":                      func(s *Session) { s.id = "" },
+		"an id of 33 bytes":          func(s *Session) { s.id = strings.Repeat("x", 33) },
+		"expires before it is made":  func(s *Session) { s.expires = s.created - 1 },
+		"expires at the end of time": func(s *Session) { s.expires = math.MaxInt64 },
+		"made before its chain":      func(s *Session) { s.chainStart = s.created + 1 },
+		"a chain before all time":    func(s *Session) { s.chainStart = -1 },
+		"no state":                   func(s *Session) { s.state = nil },
+	} {
+		bad := *good
+		change(&bad)
+		if _, err := ParseSession(must(bad.MarshalBinary())(t)); !errors.Is(err, ErrBadSession) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	data := must(good.MarshalBinary())(t)
+	parsed := must(ParseSession(data))(t)
+	clear(data)
+	if parsed.id != good.id || !bytes.Equal(must(parsed.MarshalBinary())(t), must(good.MarshalBinary())(t)) {
+		t.Error("the session changed with the bytes that it was parsed from")
+	}
+}
+
+// What comes out of the internal cache is what went in, also where the clock was set
+// back since, and by the same serial; AppendBinary writes what MarshalBinary does.
+func TestCachedSessionComesBack(t *testing.T) {
+	for _, version := range versions {
+		c := newCache(t, Config{Scope: "test"})
+		s := madeUnder(t, c, verifying(), version)
+		setBack := *s
+		setBack.id, setBack.serial = string(randomID()), nextSerial()
+		setBack.alpn, setBack.created, setBack.expires = "h2", s.created-50, s.expires+50
+		for _, want := range []*Session{s, &setBack} {
+			c.Remove(want)
+			c.Add(want)
+			got, ok := c.internal.Get(want.id)
+			if !ok || got.Session == want || !reflect.DeepEqual(*got.Session, *want) {
+				t.Errorf("%v came back as %v", want, got.Session)
+			}
+			data := must(want.MarshalBinary())(t)
+			if more := must(want.AppendBinary([]byte("x")))(t); string(more) != "x"+string(data) {
+				t.Error("AppendBinary does not append what MarshalBinary returns")
+			}
+		}
 	}
 }
 
@@ -192,7 +246,7 @@ func TestAccountedBytesCoverTheHeap(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		used, accounted := int64(after.HeapAlloc)-int64(before.HeapAlloc), c.internal.Bytes()
 		t.Logf("a chain of %d: %d bytes of state, %d of heap, accounted at %d", chain, len(made.state), used/n, accounted/n)
-		if used > accounted || accounted > 2*used {
+		if used > accounted || accounted*4 > used*5 {
 			t.Errorf("%d bytes of heap are accounted at %d", used, accounted)
 		}
 	}

@@ -1,7 +1,10 @@
 package sessioncache
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -9,34 +12,63 @@ import (
 	"time"
 )
 
+// session is a value that says what it is told to say.
 type session struct {
 	key    string
 	serial uint64
 	expiry int64
 	size   int
+	pad    int // how many bytes its record has more than it needs
 }
 
-func (s *session) Key() string         { return s.key }
-func (s *session) Serial() uint64      { return s.serial }
-func (s *session) ExpirySecond() int64 { return s.expiry }
-func (s *session) Size() int           { return s.size }
+func (s session) Key() string         { return s.key }
+func (s session) Serial() uint64      { return s.serial }
+func (s session) ExpirySecond() int64 { return s.expiry }
+func (s session) Size() int           { return s.size }
 
-func (s *session) String() string {
-	if s == nil {
+func (s session) AppendRecord(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(s.expiry))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.size))
+	return append(b, padding(s.serial, s.pad)...)
+}
+
+// padding is of n bytes that no other session's has, nor another place in it.
+func padding(serial uint64, n int) []byte {
+	var b []byte
+	for x := serial << 32; len(b) < n; x++ {
+		mixed := (x ^ x>>29) * 0xbf58476d1ce4e5b9 // as splitmix64 does it
+		b = binary.BigEndian.AppendUint64(b, mixed^mixed>>32)
+	}
+	return b[:n]
+}
+
+// decode panics at a record that is not what AppendRecord made, and writes where
+// only it may.
+func decode(serial uint64, key, record []byte) session {
+	_ = append(key, "not the record's"...)
+	s := session{key: string(key), serial: serial, expiry: int64(binary.BigEndian.Uint64(record)), size: int(binary.BigEndian.Uint64(record[8:])), pad: len(record) - 16}
+	if !bytes.Equal(record[16:], padding(serial, s.pad)) {
+		panic(fmt.Sprintf("the record of %v came back damaged", s))
+	}
+	return s
+}
+
+func (s session) String() string {
+	if s == (session{}) {
 		return "none"
 	}
 	return fmt.Sprintf("%s#%d@%d", s.key, s.serial, s.expiry)
 }
 
-var _ Value = (*session)(nil)
+var _ Value = session{}
 
 // made makes a session of size 1 whose serial nobody else has.
-func made(key string, expiry int64) *session {
+func made(key string, expiry int64) session {
 	serials++
-	return &session{key: key, serial: serials, expiry: expiry, size: 1}
+	return session{key: key, serial: serials, expiry: expiry, size: 1}
 }
 
-func sized(key string, expiry int64, size int) *session {
+func sized(key string, expiry int64, size int) session {
 	s := made(key, expiry)
 	s.size = size
 	return s
@@ -60,26 +92,44 @@ func sameSlice[T comparable](t testing.TB, what string, got, want []T) {
 
 // checked is a cache of the given limits whose sessions tests name by key.
 type checked struct {
-	*Cache[*session]
+	*Cache[session]
 	t testing.TB
 }
 
 func newChecked(t testing.TB, limits Limits) checked {
-	return checked{New[*session](limits), t}
+	return checked{New(limits, decode), t}
 }
 
-func (c checked) put(s *session, proved bool) Change[*session] {
+func (c checked) put(s session, proved bool) Change[session] {
 	c.t.Helper()
 	change := c.Put(s, proved)
 	c.check(c.t)
 	return change
 }
 
-func (c checked) promote(s *session) bool {
+func (c checked) promote(s session) bool {
 	c.t.Helper()
 	ok := c.Promote(s)
 	c.check(c.t)
 	return ok
+}
+
+// expire is Expire, ranged over to its end.
+func (c checked) expire(now time.Time) []session {
+	c.t.Helper()
+	return c.gone(c.Expire(now))
+}
+
+func (c checked) clear() []session {
+	c.t.Helper()
+	return c.gone(c.Clear())
+}
+
+func (c checked) gone(all iter.Seq[session]) []session {
+	c.t.Helper()
+	gone := slices.Collect(all)
+	c.check(c.t)
+	return gone
 }
 
 // holds compares the parts, each in the order in which it would be given up,
@@ -87,11 +137,11 @@ func (c checked) promote(s *session) bool {
 func (c checked) holds(unproved, proved string) {
 	c.t.Helper()
 	c.check(c.t)
-	same(c.t, "unproved", keys(c.unproved.order()), unproved)
-	same(c.t, "proved", keys(c.proved.order()), proved)
+	same(c.t, "unproved", keys(c.order(false)), unproved)
+	same(c.t, "proved", keys(c.order(true)), proved)
 }
 
-func keys(all []*session) string {
+func keys(all []session) string {
 	var keys []string
 	for _, s := range all {
 		keys = append(keys, s.key)
@@ -148,6 +198,15 @@ func TestTooLargeOrSizelessIsNotStored(t *testing.T) {
 			c.holds("a", "")
 		}
 	}
+}
+
+func TestLongKeyIsNotStored(t *testing.T) {
+	c := newChecked(t, Limits{Bytes: 10})
+	longest := made(strings.Repeat("k", 255), 1)
+	same(t, "stored", c.put(longest, false).Stored, true)
+	same(t, "too long", c.put(made(longest.key+"k", 1), false).Stored, false)
+	got, _ := c.Get(longest.key)
+	same(t, "Get", got, longest)
 }
 
 func TestLargestLimitsDoNotOverflow(t *testing.T) {
@@ -207,13 +266,13 @@ func TestProvedShare(t *testing.T) {
 		for i := range 20 {
 			c.put(made(fmt.Sprint(i), int64(i)), true)
 		}
-		same(t, fmt.Sprintf("proved of %d", test.count), c.proved.count, test.want)
+		same(t, fmt.Sprintf("proved of %d", test.count), int(c.store.proved.places.n), test.want)
 	}
 }
 
 func TestPromotionSendsBackTheNearestToExpiry(t *testing.T) {
 	c := newChecked(t, Limits{Count: 5, Bytes: 100})
-	for _, s := range []*session{made("d", 4), made("b", 2), made("c", 3), made("e", 5)} {
+	for _, s := range []session{made("d", 4), made("b", 2), made("c", 3), made("e", 5)} {
 		c.put(s, true)
 	}
 	a := made("a", 1)
@@ -255,7 +314,7 @@ func TestSameSessionAgain(t *testing.T) {
 	a := made("a", 1)
 	c.put(a, false)
 	c.put(made("b", 1), false)
-	again := &session{key: "a", serial: a.serial, expiry: 99, size: 50}
+	again := session{key: "a", serial: a.serial, expiry: 99, size: 50}
 	change := c.put(again, false)
 	same(t, "stored", change.Stored || change.DidReplace, false)
 	c.holds("a b", "")
@@ -295,14 +354,14 @@ func TestRenew(t *testing.T) {
 	a, b := made("a", 1), made("b", 2)
 	c.put(a, true)
 	c.put(b, false)
-	renewed := &session{key: "a", serial: a.serial, expiry: 50, size: 1}
+	renewed := session{key: "a", serial: a.serial, expiry: 50, size: 1}
 	same(t, "Renew", c.Renew(renewed), true)
 	c.holds("b", "a")
 	got, _ := c.Get("a")
 	same(t, "value", got, renewed)
-	sameSlice(t, "Expire", c.Expire(time.Unix(49, 0)), []*session{b})
+	sameSlice(t, "Expire", c.expire(time.Unix(49, 0)), []session{b})
 
-	for name, s := range map[string]*session{
+	for name, s := range map[string]session{
 		"another serial": made("a", 60),
 		"absent":         b,
 		"outgrown":       {key: "a", serial: a.serial, expiry: 60, size: 11},
@@ -313,7 +372,7 @@ func TestRenew(t *testing.T) {
 		got, _ := c.Get("a")
 		same(t, name, got, renewed)
 	}
-	same(t, "Renew", c.Renew(&session{key: "a", serial: a.serial, expiry: 60, size: 9}), true)
+	same(t, "Renew", c.Renew(session{key: "a", serial: a.serial, expiry: 60, size: 9}), true)
 	c.holds("a", "") // too large now for the proved part
 }
 
@@ -371,7 +430,7 @@ func TestInvalidLimitsPanic(t *testing.T) {
 	c := newChecked(t, Limits{Bytes: 1})
 	for _, limits := range []Limits{{}, {Count: 1}, {Count: 1, Bytes: -1}, {Count: -1, Bytes: 1}} {
 		for _, use := range []func(){
-			func() { New[*session](limits) },
+			func() { New(limits, decode) },
 			func() { c.SetLimits(limits) },
 		} {
 			func() {
@@ -396,7 +455,7 @@ func TestExpiredIsStrictlyAfterTheSecond(t *testing.T) {
 	} {
 		c := newChecked(t, Limits{Bytes: 100})
 		c.put(made("a", 1100), false)
-		same(t, test.now.String(), keys(c.Expire(test.now)), test.want)
+		same(t, test.now.String(), keys(c.expire(test.now)), test.want)
 		same(t, test.now.String(), test.now.After(time.Unix(1100, 0)), test.want == "a")
 		c.check(t)
 	}
@@ -407,9 +466,9 @@ func TestExpiryAtTheEdgesOfTime(t *testing.T) {
 	for _, second := range []int64{math.MaxInt64, 0, math.MinInt64, -1, 1} {
 		c.put(made(fmt.Sprint(second), second), false)
 	}
-	same(t, "Expire", keys(c.Expire(time.Time{})), fmt.Sprint(math.MinInt64))
-	same(t, "Expire", keys(c.Expire(time.Unix(-1, 1))), "-1")
-	same(t, "Expire", keys(c.Expire(time.Now())), "0 1")
+	same(t, "Expire", keys(c.expire(time.Time{})), fmt.Sprint(math.MinInt64))
+	same(t, "Expire", keys(c.expire(time.Unix(-1, 1))), "-1")
+	same(t, "Expire", keys(c.expire(time.Now())), "0 1")
 	c.holds(fmt.Sprint(math.MaxInt64), "")
 }
 
@@ -428,11 +487,11 @@ func TestFlushOrder(t *testing.T) {
 		return c
 	}
 	c := fill()
-	same(t, "Clear", keys(c.Clear()), "1 2 3first 3second 4")
+	same(t, "Clear", keys(c.clear()), "1 2 3first 3second 4")
 	c.holds("", "")
-	same(t, "Clear", keys(c.Clear()), "")
+	same(t, "Clear", keys(c.clear()), "")
 	c = fill()
-	same(t, "Expire", keys(c.Expire(time.Unix(3, 1))), "1 2 3first 3second")
+	same(t, "Expire", keys(c.expire(time.Unix(3, 1))), "1 2 3first 3second")
 	c.holds("4", "")
 }
 
@@ -479,9 +538,9 @@ func TestVouch(t *testing.T) {
 	if !c.Vouch(s) || c.Vouch(s) {
 		t.Error("want once")
 	}
-	later := *s
+	later := s
 	later.expiry += 5
-	if c.Renew(&later); c.Vouch(&later) {
+	if c.Renew(later); c.Vouch(later) {
 		t.Error("Renew let it vouch again")
 	}
 	other := made("a", 10)

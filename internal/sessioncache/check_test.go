@@ -1,88 +1,149 @@
 package sessioncache
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 // check fails the test unless everything the cache holds agrees with
-// everything else it holds, and with the limits.
+// everything else it holds, and with the limits: every slot is found under its key,
+// has a place in one part and a chain of cells of its own, and nothing else is in
+// the tables, nor beyond their ends.
 func (c *Cache[V]) check(t testing.TB) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.store.check(t)
+}
 
-	c.checkPart(t, "unproved", c.unproved)
-	c.checkPart(t, "proved", c.proved)
-	if n := c.unproved.count + c.proved.count; n != len(c.entries) {
-		t.Fatalf("%d entries in the parts, %d in the map", n, len(c.entries))
+func (s *store) check(t testing.TB) {
+	t.Helper()
+	checkTable(t, "slots", &s.slots)
+	checkTable(t, "cells", &s.cells)
+	checkTable(t, "heads", &s.index.heads)
+	s.checkIndex(t)
+	s.checkCells(t)
+	s.checkPart(t, false)
+	s.checkPart(t, true)
+	if n := s.unproved.places.n + s.proved.places.n; n != s.slots.n {
+		t.Fatalf("%d sessions in the parts, %d slots", n, s.slots.n)
 	}
-	if n := len(c.entries); c.limits.Count > 0 && n > c.limits.Count {
-		t.Fatalf("%d sessions, limit %d", n, c.limits.Count)
+	s.checkLimits(t)
+}
+
+func (s *store) checkLimits(t testing.TB) {
+	t.Helper()
+	if n := s.len(); s.limits.Count > 0 && n > s.limits.Count {
+		t.Fatalf("%d sessions, limit %d", n, s.limits.Count)
 	}
-	if n := c.bytes(); n > c.limits.Bytes {
-		t.Fatalf("%d bytes, limit %d", n, c.limits.Bytes)
+	if n := s.bytes(); n > s.limits.Bytes {
+		t.Fatalf("%d bytes, limit %d", n, s.limits.Bytes)
 	}
-	if n := c.proved.count; c.limits.Count > 0 && n > c.limits.Count*4/5 {
-		t.Fatalf("%d proved sessions of %d", n, c.limits.Count)
+	if n := int(s.proved.places.n); s.limits.Count > 0 && n > s.limits.Count*4/5 {
+		t.Fatalf("%d proved sessions of %d", n, s.limits.Count)
 	}
-	if n := c.proved.bytes; n > c.limits.Bytes*4/5 {
-		t.Fatalf("%d proved bytes of %d", n, c.limits.Bytes)
+	if n := s.proved.bytes; n > s.limits.Bytes/5*4+s.limits.Bytes%5*4/5 {
+		t.Fatalf("%d proved bytes of %d", n, s.limits.Bytes)
 	}
 }
 
-func (c *Cache[V]) checkPart(t testing.TB, name string, p *part[V]) {
+// checkTable checks that the blocks are those in use and at most one more, and that
+// everything beyond the last element is zero.
+func checkTable[T comparable](t testing.TB, name string, table *table[T]) {
 	t.Helper()
-	var count int
-	var bytes int64
-	for i, b := range p.queue {
-		if b.index != i || p.buckets[b.second] != b {
-			t.Fatalf("%s: bucket %d at %d says it is at %d", name, b.second, i, b.index)
+	room, n := len(table.blocks)*blockLen, int(table.n)
+	if n < 0 || room < n || room-n >= 2*blockLen {
+		t.Fatalf("%s: %d elements in %d blocks", name, n, len(table.blocks))
+	}
+	var zero T
+	for i := n; i < room; i++ {
+		if table.blocks[i/blockLen][i%blockLen] != zero {
+			t.Fatalf("%s: %d, beyond the last of %d, is not zero", name, i, n)
 		}
-		if i > 0 && p.queue[(i-1)/2].second >= b.second {
-			t.Fatalf("%s: bucket %d is below a later or equal one in the heap", name, b.second)
+	}
+	for _, block := range table.blocks[len(table.blocks):cap(table.blocks)] {
+		if block != nil {
+			t.Fatalf("%s: a block that was given up is still reachable", name)
 		}
-		for _, e := range c.checkBucket(t, name, b) {
-			if e.part != p {
-				t.Fatalf("%s: entry %x says it is in another part", name, e.key)
+	}
+}
+
+func (s *store) checkIndex(t testing.TB) {
+	t.Helper()
+	heads, slots := s.index.heads.n, s.slots.n
+	if heads < max(slots, 1) || heads > max(2*slots+1, 1) {
+		t.Fatalf("index: %d chains for %d slots", heads, slots)
+	}
+	seen := make([]bool, slots)
+	for h := range heads {
+		head := s.index.heads.at(h)
+		for i := *head; i != none; i = s.slots.at(i).next {
+			if i < 0 || i >= slots || seen[i] {
+				t.Fatalf("index: slot %d of %d in chain %d, or twice", i, slots, h)
 			}
-			count++
-			bytes += e.size
+			seen[i] = true
+			if s.index.head(s.slots.at(i).hash) != head {
+				t.Fatalf("index: slot %d is in chain %d, which is not its own", i, h)
+			}
 		}
 	}
-	if len(p.buckets) != len(p.queue) {
-		t.Fatalf("%s: %d buckets by second, %d in the heap", name, len(p.buckets), len(p.queue))
-	}
-	if count != p.count || bytes != p.bytes {
-		t.Fatalf("%s: counted %d entries of %d bytes, accounted %d of %d", name, count, bytes, p.count, p.bytes)
-	}
-	for _, b := range p.queue[len(p.queue):cap(p.queue)] {
-		if b != nil {
-			t.Fatalf("%s: a removed bucket is still reachable", name)
+	for i := range slots {
+		key := string(s.imageOf(i).bytes[:s.slots.at(i).keyLen])
+		if !seen[i] || s.find(key) != i || s.slots.at(i).hash != s.hasher.of(key) {
+			t.Fatalf("index: slot %d is not found under its own key", i)
 		}
 	}
 }
 
-func (c *Cache[V]) checkBucket(t testing.TB, name string, b *bucket[V]) []*entry[V] {
+func (s *store) checkCells(t testing.TB) {
 	t.Helper()
-	if b.head == nil || b.tail == nil || b.head.prev != nil || b.tail.next != nil {
-		t.Fatalf("%s: bucket %d is empty or has loose ends", name, b.second)
-	}
-	var entries []*entry[V]
-	for e := b.head; e != nil; e = e.next {
-		if e.bucket != b || e.expiry != b.second {
-			t.Fatalf("%s: entry %x of second %d is in bucket %d", name, e.key, e.expiry, b.second)
+	seen := make([]bool, s.cells.n)
+	for i := range s.slots.n {
+		left, prev := int(s.slots.at(i).length), ^i
+		for at := s.slots.at(i).first; at != none; at = s.cells.at(at).next {
+			if at < 0 || at >= s.cells.n || seen[at] || left <= 0 {
+				t.Fatalf("cells: cell %d in the chain of slot %d, or twice, or one too many", at, i)
+			}
+			c := s.cells.at(at)
+			if seen[at] = true; c.prev != prev {
+				t.Fatalf("cells: before cell %d is %d, not %d", at, c.prev, prev)
+			}
+			if left < cellRoom && len(bytes.Trim(c.bytes[left:], "\x00")) > 0 {
+				t.Fatalf("cells: the rest of cell %d is not zero", at)
+			}
+			left, prev = left-cellRoom, at
 		}
-		if e.next != nil && e.next.prev != e || e.next == nil && b.tail != e {
-			t.Fatalf("%s: bucket %d's list is broken after %x", name, b.second, e.key)
-		}
-		if c.entries[e.key] != e {
-			t.Fatalf("%s: entry %x is not in the map", name, e.key)
-		}
-		if e.size <= 0 {
-			t.Fatalf("%s: entry %x has size %d", name, e.key, e.size)
-		}
-		entries = append(entries, e)
-		if len(entries) > len(c.entries) {
-			t.Fatalf("%s: bucket %d's list has a loop", name, b.second)
+		if left > 0 {
+			t.Fatalf("cells: %d bytes of slot %d are missing", left, i)
 		}
 	}
-	return entries
+	for at := range seen {
+		if !seen[at] {
+			t.Fatalf("cells: cell %d of %d belongs to nobody", at, len(seen))
+		}
+	}
+}
+
+func (s *store) checkPart(t testing.TB, proved bool) {
+	t.Helper()
+	p := s.partOf(proved)
+	checkTable(t, "places", &p.places)
+	var sum int64
+	for i := range p.places.n {
+		place := *p.places.at(i)
+		if i > 0 && place.before(*p.places.at((i - 1) / below)) {
+			t.Fatalf("proved %v: place %d comes before the one above it", proved, i)
+		}
+		if place.slot < 0 || place.slot >= s.slots.n {
+			t.Fatalf("proved %v: place %d is of slot %d of %d", proved, i, place.slot, s.slots.n)
+		}
+		slot := s.slots.at(place.slot)
+		if slot.place != i || slot.proved != proved || slot.size <= 0 {
+			t.Fatalf("proved %v: place %d is of slot %d, which says %+v", proved, i, place.slot, *slot)
+		}
+		sum += slot.size
+	}
+	if sum != p.bytes {
+		t.Fatalf("proved %v: %d bytes, accounted %d", proved, sum, p.bytes)
+	}
 }

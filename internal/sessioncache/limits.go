@@ -38,64 +38,64 @@ func fourFifths[N int | int64](n N) N {
 
 // Limits returns the limits in force.
 func (c *Cache[V]) Limits() Limits {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.limits
+	return locked(c, func(s *store) Limits { return s.limits })
 }
 
 // SetLimits changes the limits and returns what no longer fits, in the order in
 // which it was chosen. It panics if the limits are not valid.
-//
-// Sessions are evicted first and sent back to the unproved part after that, so
-// that no proved session goes while an unproved one stays.
 func (c *Cache[V]) SetLimits(limits Limits) (evicted []V) {
 	limits.mustBeValid()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	return c.values(locked(c, func(s *store) []image { return s.setLimits(limits) }))
+}
 
-	c.limits = limits
-	evicted = c.evict(limits.count(), limits.Bytes)
-	c.demote(limits.provedShare())
+// setLimits evicts first and sends back to the unproved part after that, so that
+// no proved session goes while an unproved one stays.
+func (s *store) setLimits(limits Limits) []image {
+	s.limits = limits
+	evicted := s.evict(limits.count(), limits.Bytes)
+	s.demote(limits.provedShare())
 	return evicted
 }
 
-// makeRoom evicts until one more entry of the given size fits.
-func (c *Cache[V]) makeRoom(size int64) []V {
-	return c.evict(c.limits.count()-1, c.limits.Bytes-size)
+// makeRoom evicts until one more session of the given size fits.
+func (s *store) makeRoom(size int64) []image {
+	return s.evict(s.limits.count()-1, s.limits.Bytes-size)
 }
 
-// evict takes out victims until no more than count entries and bytes are left.
-func (c *Cache[V]) evict(count int, bytes int64) []V {
-	var evicted []V
-	for len(c.entries) > count || c.bytes() > bytes {
-		victim := c.unproved.first()
+// evict takes out victims until no more than count sessions and bytes are left.
+func (s *store) evict(count int, bytes int64) []image {
+	var evicted []image
+	for s.len() > count || s.bytes() > bytes {
+		victim := s.unproved.first()
 		if victim == nil {
-			victim = c.proved.first()
+			victim = s.proved.first()
 		}
-		evicted = append(evicted, c.detach(victim))
+		evicted = append(evicted, s.take(victim.slot))
 	}
 	return evicted
 }
 
-// promote moves e to the proved part, where room is made before it arrives, so
-// that it is the last that could be sent back. An entry which that part could
-// not hold even alone stays where it is, and sends nobody back.
-func (c *Cache[V]) promote(e *entry[V]) {
-	count, bytes := c.limits.provedShare()
-	if e.part == c.proved || count < 1 || e.size > bytes {
-		return
+// promote moves slot i to the proved part, where room is made before it arrives,
+// so that it is the last that could be sent back. A session which that part could
+// not hold even alone stays where it is, and sends nobody back. It reports whether
+// there is a slot i.
+func (s *store) promote(i int32) bool {
+	if i == none {
+		return false
 	}
-	c.demote(count-1, bytes-e.size)
-	e.part.remove(e)
-	c.proved.add(e)
+	at := s.slots.at(i)
+	count, bytes := s.limits.provedShare()
+	if !at.proved && count >= 1 && at.size <= bytes {
+		s.demote(count-1, bytes-at.size)
+		s.requeue(i, true)
+	}
+	return true
 }
 
-// demote sends proved entries back to the unproved part, nearest to expiry
-// first, until no more than count of them and bytes are left.
-func (c *Cache[V]) demote(count int, bytes int64) {
-	for c.proved.count > count || c.proved.bytes > bytes {
-		e := c.proved.first()
-		c.proved.remove(e)
-		c.unproved.add(e)
+// demote sends proved sessions back to the unproved part, nearest to expiry first,
+// until no more than count of them and bytes are left.
+func (s *store) demote(count int, bytes int64) {
+	for int(s.proved.places.n) > count || s.proved.bytes > bytes {
+		s.requeue(s.proved.first().slot, false)
 	}
 }

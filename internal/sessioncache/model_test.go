@@ -15,12 +15,12 @@ type model struct {
 }
 
 type row struct {
-	session         *session
+	session         session
 	proved          bool
 	inserted, moved int
 }
 
-func (m *model) index(s *session) int {
+func (m *model) index(s session) int {
 	return slices.IndexFunc(m.rows, func(r row) bool { return r.session.key == s.key && r.session.serial == s.serial })
 }
 
@@ -29,7 +29,7 @@ func (m *model) indexKey(key string) int {
 }
 
 // order lists one part's sessions as they would be given up.
-func (m *model) order(proved bool) []*session {
+func (m *model) order(proved bool) []session {
 	var rows []row
 	for _, r := range m.rows {
 		if r.proved == proved {
@@ -42,15 +42,15 @@ func (m *model) order(proved bool) []*session {
 	return sessions(rows)
 }
 
-func sessions(rows []row) []*session {
-	out := []*session{}
+func sessions(rows []row) []session {
+	out := []session{}
 	for _, r := range rows {
 		out = append(out, r.session)
 	}
 	return out
 }
 
-func size(all []*session) (n int64) {
+func size(all []session) (n int64) {
 	for _, s := range all {
 		n += int64(s.size)
 	}
@@ -59,21 +59,21 @@ func size(all []*session) (n int64) {
 
 func (m *model) tick() int { m.clock++; return m.clock }
 
-func (m *model) delete(s *session) {
+func (m *model) delete(s session) {
 	i := m.index(s)
 	m.rows = slices.Delete(m.rows, i, i+1)
 }
 
-func (m *model) fits(all []*session) bool {
+func (m *model) fits(all []session) bool {
 	return (m.limits.Count == 0 || len(all) <= m.limits.Count) && size(all) <= m.limits.Bytes
 }
 
-func (m *model) fitsProved(all []*session) bool {
+func (m *model) fitsProved(all []session) bool {
 	return (m.limits.Count == 0 || len(all) <= m.limits.Count*4/5) && size(all) <= m.limits.Bytes*4/5
 }
 
 // evict makes room for the newcomers.
-func (m *model) evict(newcomers ...*session) (evicted []*session) {
+func (m *model) evict(newcomers ...session) (evicted []session) {
 	for !m.fits(append(sessions(m.rows), newcomers...)) {
 		victim := append(m.order(false), m.order(true)...)[0]
 		m.delete(victim)
@@ -83,24 +83,24 @@ func (m *model) evict(newcomers ...*session) (evicted []*session) {
 }
 
 // demote makes room in the proved part.
-func (m *model) demote(newcomers ...*session) {
+func (m *model) demote(newcomers ...session) {
 	for !m.fitsProved(append(m.order(true), newcomers...)) {
 		back := &m.rows[m.index(m.order(true)[0])]
 		back.proved, back.moved = false, m.tick()
 	}
 }
 
-func (m *model) Put(s *session, proved bool) Change[*session] {
+func (m *model) Put(s session, proved bool) Change[session] {
 	if m.index(s) >= 0 {
 		if proved {
 			m.Promote(s)
 		}
-		return Change[*session]{}
+		return Change[session]{}
 	}
 	if int64(s.size) > m.limits.Bytes || s.size <= 0 {
-		return Change[*session]{}
+		return Change[session]{}
 	}
-	change := Change[*session]{Stored: true}
+	change := Change[session]{Stored: true}
 	if i := m.indexKey(s.key); i >= 0 {
 		proved = proved || m.rows[i].proved
 		change.Replaced, change.DidReplace = m.rows[i].session, true
@@ -114,20 +114,20 @@ func (m *model) Put(s *session, proved bool) Change[*session] {
 	return change
 }
 
-func (m *model) Promote(s *session) bool {
+func (m *model) Promote(s session) bool {
 	i := m.index(s)
 	if i < 0 {
 		return false
 	}
 	held := m.rows[i].session // s may be of another size
-	if !m.rows[i].proved && m.fitsProved([]*session{held}) {
+	if !m.rows[i].proved && m.fitsProved([]session{held}) {
 		m.demote(held)
 		m.rows[i].proved, m.rows[i].moved = true, m.tick()
 	}
 	return true
 }
 
-func (m *model) Renew(s *session) bool {
+func (m *model) Renew(s session) bool {
 	i := m.index(s)
 	if i < 0 || s.size <= 0 || !m.fits(append(sessions(slices.Delete(slices.Clone(m.rows), i, i+1)), s)) {
 		return false
@@ -140,17 +140,17 @@ func (m *model) Renew(s *session) bool {
 	return true
 }
 
-func (m *model) Remove(key string) (*session, bool) {
+func (m *model) Remove(key string) (session, bool) {
 	i := m.indexKey(key)
 	if i < 0 {
-		return nil, false
+		return session{}, false
 	}
 	s := m.rows[i].session
 	m.delete(s)
 	return s, true
 }
 
-func (m *model) Drop(s *session) bool {
+func (m *model) Drop(s session) bool {
 	if m.index(s) < 0 {
 		return false
 	}
@@ -158,7 +158,7 @@ func (m *model) Drop(s *session) bool {
 	return true
 }
 
-func (m *model) Expire(now time.Time) []*session {
+func (m *model) Expire(now time.Time) []session {
 	var gone []row
 	for _, r := range m.rows {
 		if now.After(time.Unix(r.session.expiry, 0)) {
@@ -174,9 +174,9 @@ func (m *model) Expire(now time.Time) []*session {
 	return sessions(gone)
 }
 
-func (m *model) Clear() []*session { return m.Expire(time.Unix(1<<40, 0)) }
+func (m *model) Clear() []session { return m.Expire(time.Unix(1<<40, 0)) }
 
-func (m *model) SetLimits(limits Limits) []*session {
+func (m *model) SetLimits(limits Limits) []session {
 	m.limits = limits
 	evicted := m.evict()
 	m.demote()

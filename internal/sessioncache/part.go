@@ -1,141 +1,95 @@
 package sessioncache
 
-import "container/heap"
-
-// Overhead is what a session costs in memory beyond its value and its key's
-// bytes: the entry, its place in the map, and a bucket of its own. That is the
-// worst case, no two sessions of which expire in the same second, rounded up.
-const Overhead = 256
-
-// entry is one session in the cache, with a copy of what its value said of
-// itself when it came in.
-type entry[V Value] struct {
-	value  V
-	key    string
-	serial uint64
-	expiry int64
-	size   int64
-	number uint64 // in order of insertion into the cache
-
-	vouched bool // for a session that descends from this one
-
-	part       *part[V]
-	bucket     *bucket[V]
-	prev, next *entry[V] // in the bucket
+// part is a queue of slots by expiry second, and by arrival in this part within
+// one second: a heap in which each place has four below it, so that its path is
+// short and a step of it one or two lines of the processor's cache.
+type part struct {
+	slots  *table[slot]
+	places table[place] // the first to be given up is at 0
+	bytes  int64        // the sum of the slots' sizes
 }
 
-func newEntry[V Value](v V) entry[V] {
-	return entry[V]{
-		value:  v,
-		key:    v.Key(),
-		serial: v.Serial(),
-		expiry: v.ExpirySecond(),
-		size:   int64(v.Size()),
-	}
+// A place has beside its slot all that puts it before another.
+type place struct {
+	second  int64
+	arrival uint64
+	slot    int32
 }
 
-// part is a queue of entries by expiry second, and by arrival in this part
-// within one second. Sessions made in one second under one timeout share a
-// bucket, so that to add or remove one is to link or unlink it; only the first
-// and the last of a second touch the heap. A bucket goes with its last entry:
-// there are never more buckets than entries.
-type part[V Value] struct {
-	buckets map[int64]*bucket[V] // by second
-	queue   bucketHeap[V]        // the same buckets, the earliest second at index 0
-	count   int
-	bytes   int64
+func (p place) before(q place) bool {
+	return p.second < q.second || p.second == q.second && p.arrival < q.arrival
 }
 
-// bucket holds the entries of one expiry second, first come first. It is never
-// empty.
-type bucket[V Value] struct {
-	second     int64
-	index      int // in the heap
-	head, tail *entry[V]
-}
+const below = 4 // places below each
 
-func newPart[V Value]() *part[V] {
-	return &part[V]{buckets: make(map[int64]*bucket[V])}
-}
-
-// first returns the entry nearest to its expiry, nil if the part is empty.
-func (p *part[V]) first() *entry[V] {
-	if len(p.queue) == 0 {
+// first returns the place nearest to its expiry, nil if the part is empty.
+func (p *part) first() *place {
+	if p.places.n == 0 {
 		return nil
 	}
-	return p.queue[0].head
+	return p.places.at(0)
 }
 
-func (p *part[V]) add(e *entry[V]) {
-	b := p.buckets[e.expiry]
-	if b == nil {
-		b = &bucket[V]{second: e.expiry}
-		p.buckets[e.expiry] = b
-		heap.Push(&p.queue, b)
+func (p *part) add(new place) {
+	p.bytes += p.slots.at(new.slot).size
+	end, _ := p.places.push()
+	p.rise(end, new)
+}
+
+func (p *part) remove(i int32) {
+	p.bytes -= p.slots.at(p.places.at(i).slot).size
+	last := *p.places.at(p.places.n - 1)
+	p.places.pop()
+	switch {
+	case i == p.places.n:
+	case i > 0 && last.before(*p.places.at((i - 1) / below)):
+		p.rise(i, last)
+	default:
+		p.sink(i, last)
 	}
-	b.append(e)
-	e.part = p
-	p.count++
-	p.bytes += e.size
 }
 
-func (p *part[V]) remove(e *entry[V]) {
-	b := e.bucket
-	b.unlink(e)
-	if b.head == nil {
-		heap.Remove(&p.queue, b.index)
-		delete(p.buckets, b.second)
+// rise puts new where i is free or further up, moving down what is in its way.
+func (p *part) rise(i int32, new place) {
+	for i > 0 {
+		above := (i - 1) / below
+		if !new.before(*p.places.at(above)) {
+			break
+		}
+		p.set(i, *p.places.at(above))
+		i = above
 	}
-	e.part = nil
-	p.count--
-	p.bytes -= e.size
+	p.set(i, new)
 }
 
-func (b *bucket[V]) append(e *entry[V]) {
-	e.bucket, e.prev = b, b.tail
-	if b.tail == nil {
-		b.head = e
-	} else {
-		b.tail.next = e
+// sink puts new where i is free or further down, moving up what is in its way.
+func (p *part) sink(i int32, new place) {
+	for {
+		least := p.least(i)
+		if least == none || !p.places.at(least).before(new) {
+			break
+		}
+		p.set(i, *p.places.at(least))
+		i = least
 	}
-	b.tail = e
+	p.set(i, new)
 }
 
-func (b *bucket[V]) unlink(e *entry[V]) {
-	if e.prev == nil {
-		b.head = e.next
-	} else {
-		e.prev.next = e.next
+// least returns which of the places below i comes first.
+func (p *part) least(i int32) int32 {
+	at := int64(i)*below + 1
+	end := min(at+below, int64(p.places.n))
+	least := none
+	for ; at < end; at++ {
+		if least == none || p.places.at(int32(at)).before(*p.places.at(least)) {
+			least = int32(at)
+		}
 	}
-	if e.next == nil {
-		b.tail = e.prev
-	} else {
-		e.next.prev = e.prev
-	}
-	e.bucket, e.prev, e.next = nil, nil, nil
+	return least
 }
 
-// bucketHeap is the heap.Interface of a part's buckets.
-type bucketHeap[V Value] []*bucket[V]
-
-func (h bucketHeap[V]) Len() int           { return len(h) }
-func (h bucketHeap[V]) Less(i, j int) bool { return h[i].second < h[j].second }
-
-func (h bucketHeap[V]) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *bucketHeap[V]) Push(x any) {
-	b := x.(*bucket[V])
-	b.index = len(*h)
-	*h = append(*h, b)
-}
-
-func (h *bucketHeap[V]) Pop() any {
-	last := len(*h) - 1
-	b := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return b
+// set writes a place, and tells the slot where it is.
+func (p *part) set(i int32, new place) {
+	*p.places.at(i) = new
+	p.slots.at(new.slot).place = i
 }

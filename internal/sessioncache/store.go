@@ -1,0 +1,199 @@
+package sessioncache
+
+// store is the inside of a cache: sessions as bytes, in tables whose elements
+// lead to one another by number. It is not safe for concurrent use, and knows
+// nothing of what the bytes mean.
+//
+// A slot's number is good until a session is removed, when the last slot takes the
+// place of the one that goes.
+type store struct {
+	limits           Limits
+	hasher           hasher
+	inserted, queued uint64 // how many sessions were put in, and into either part
+
+	slots            table[slot]
+	cells            table[cell]
+	index            index
+	unproved, proved part
+}
+
+// slot is one session in the store, with a copy of what its value said of itself
+// when it came in. Its expiry is in its place.
+type slot struct {
+	serial uint64
+	number uint64 // in order of insertion into the cache
+	size   int64
+
+	hash   uint32
+	next   int32 // in the index's chain
+	first  int32 // cell
+	length int32 // of key and record
+	place  int32 // in its part
+	keyLen uint8
+
+	proved  bool // which part
+	vouched bool // for a session that descends from this one
+}
+
+// entry is a session on its way in.
+type entry struct {
+	key    string
+	serial uint64
+	expiry int64
+	size   int64
+	record []byte
+}
+
+// image is a session on its way out: a copy, to be decoded outside the lock. The
+// zero image is none.
+type image struct {
+	serial, number uint64
+	keyLen         int
+	bytes          []byte // key and record; not nil
+}
+
+func newStore(limits Limits, hasher hasher) *store {
+	s := &store{limits: limits, hasher: hasher}
+	s.index = newIndex(&s.slots)
+	s.unproved.slots, s.proved.slots = &s.slots, &s.slots
+	return s
+}
+
+func (s *store) len() int     { return int(s.slots.n) }
+func (s *store) bytes() int64 { return s.unproved.bytes + s.proved.bytes }
+
+// find returns the slot of a key, or none.
+func (s *store) find(key string) int32 {
+	hash := s.hasher.of(key)
+	for i := *s.index.head(hash); i != none; {
+		at := s.slots.at(i)
+		if at.hash == hash && int(at.keyLen) == len(key) && s.beginsWith(at.first, key) {
+			return i
+		}
+		i = at.next
+	}
+	return none
+}
+
+// findSession returns the slot of one session, or none.
+func (s *store) findSession(key string, serial uint64) int32 {
+	if i := s.find(key); i != none && s.slots.at(i).serial == serial {
+		return i
+	}
+	return none
+}
+
+// An identity is a session by what it takes least to remember.
+type identity struct {
+	serial uint64
+	hash   uint32
+}
+
+func (s *store) identities() []identity {
+	all := make([]identity, s.len())
+	for i := range all {
+		at := s.slots.at(int32(i))
+		all[i] = identity{at.serial, at.hash}
+	}
+	return all
+}
+
+// identical returns the slot of the session that was id, or none.
+func (s *store) identical(id identity) int32 {
+	i := *s.index.head(id.hash)
+	for i != none && s.slots.at(i).serial != id.serial {
+		i = s.slots.at(i).next
+	}
+	return i
+}
+
+func (s *store) partOf(proved bool) *part {
+	if proved {
+		return &s.proved
+	}
+	return &s.unproved
+}
+
+func (s *store) second(i int32) int64 {
+	at := s.slots.at(i)
+	return s.partOf(at.proved).places.at(at.place).second
+}
+
+// attach puts in a session for which there is room. Its part is given by proved,
+// the rest of what the store says of it by as.
+func (s *store) attach(e entry, as slot, proved bool) {
+	i, at := s.slots.push()
+	*at = slot{
+		serial: e.serial, number: as.number, size: e.size, vouched: as.vouched,
+		hash: s.hasher.of(e.key), first: none, length: int32(len(e.key) + len(e.record)), keyLen: uint8(len(e.key)),
+	}
+	s.write(i, e.key, e.record)
+	s.index.add(i)
+	s.enqueue(i, e.expiry, false)
+	if proved {
+		s.promote(i)
+	}
+}
+
+// enqueue puts slot i, which is in neither part, into one.
+func (s *store) enqueue(i int32, second int64, proved bool) {
+	s.queued++
+	s.slots.at(i).proved = proved
+	s.partOf(proved).add(place{second: second, arrival: s.queued, slot: i})
+}
+
+// requeue moves slot i to the other part.
+func (s *store) requeue(i int32, proved bool) {
+	second := s.second(i)
+	s.dequeue(i)
+	s.enqueue(i, second, proved)
+}
+
+func (s *store) dequeue(i int32) {
+	at := s.slots.at(i)
+	s.partOf(at.proved).remove(at.place)
+}
+
+// imageOf copies the session in slot i, or returns none.
+func (s *store) imageOf(i int32) image {
+	if i == none {
+		return image{}
+	}
+	at := s.slots.at(i)
+	copied := image{at.serial, at.number, int(at.keyLen), make([]byte, at.length)}
+	s.read(copied.bytes, at.first)
+	return copied
+}
+
+// take is imageOf and detach.
+func (s *store) take(i int32) image {
+	taken := s.imageOf(i)
+	s.detach(i)
+	return taken
+}
+
+// detach removes the session in slot i, if there is one, and reports whether there
+// was.
+func (s *store) detach(i int32) bool {
+	if i == none {
+		return false
+	}
+	s.dequeue(i)
+	s.index.remove(i)
+	s.erase(i)
+	s.fillSlot(i)
+	return true
+}
+
+// fillSlot moves the last slot to i, which nothing leads to any more.
+func (s *store) fillSlot(i int32) {
+	last := s.slots.n - 1
+	if i != last {
+		moved := s.slots.at(last)
+		s.index.move(last, i)
+		s.partOf(moved.proved).places.at(moved.place).slot = i
+		s.setPrev(moved.first, ^i)
+		*s.slots.at(i) = *moved
+	}
+	s.slots.pop()
+}
