@@ -1,0 +1,101 @@
+package boltstore
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// keptAside is how many damaged files are kept: some, to look into what damages
+// them; not more, because it may happen at every start.
+const keptAside = 3
+
+const asideMark = ".damaged-"
+
+// retire sets f aside if its path still names it, and abandons it.
+func (f *file) retire(path string, logger *slog.Logger, cause error) error {
+	same, err := isAt(f.f, path)
+	if err != nil {
+		return err
+	}
+	if same {
+		if err := setAside(path, logger, cause); err != nil {
+			return err
+		}
+	}
+	f.abandon()
+	return nil
+}
+
+// setAside renames the file at path, which is locked, to a name that no other
+// file has.
+func setAside(path string, logger *slog.Logger, cause error) error {
+	to, err := freeName(path + asideMark + time.Now().UTC().Format("20060102T150405.000000000Z"))
+	if err == nil {
+		if err = os.Rename(path, to); err != nil {
+			os.Remove(to)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w; it cannot be set aside: %w: let this user write to its directory, or move it away", cause, err)
+	}
+	logger.Error("the store's file is damaged; it is set aside, and a new one begun without its sessions",
+		"file", path, "moved_to", to, "error", cause)
+	if err := prune(path); err != nil {
+		logger.Error("an older damaged file cannot be removed", "error", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// freeName makes an empty file at name, or at name with a number, so that the
+// rename that follows overwrites that file and nothing else.
+func freeName(name string) (string, error) {
+	for n := 0; ; n++ {
+		to := name
+		if n > 0 {
+			to = fmt.Sprintf("%s-%d", name, n)
+		}
+		f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err == nil {
+			return to, f.Close()
+		}
+		if !os.IsExist(err) {
+			return "", err
+		}
+	}
+}
+
+// prune removes all but the last files that were set aside.
+func prune(path string) error {
+	aside, err := asideOf(path)
+	if err != nil {
+		return err
+	}
+	for len(aside) > keptAside {
+		if err := os.Remove(aside[0]); err != nil {
+			return err
+		}
+		aside = aside[1:]
+	}
+	return nil
+}
+
+// asideOf returns the files set aside from path, the oldest first.
+func asideOf(path string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	prefix := filepath.Base(path) + asideMark
+	for _, e := range entries {
+		if len(e.Name()) > len(prefix) && e.Name()[:len(prefix)] == prefix {
+			names = append(names, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}

@@ -1,0 +1,218 @@
+package boltstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// commitInterval is how long a put waits for others to share its commit.
+const commitInterval = 500 * time.Millisecond
+
+// limits follow from Config.MaxBytes. A transaction writes to free pages only,
+// so that many must be left for the largest one: twice the batch's bytes, because
+// a page may be half full, and a page for each change of what the file has.
+type limits struct {
+	file       int64 // the size of the file
+	growth     int64 // by which it grows
+	reserve    int64 // of it, what is kept free
+	batchBytes int64 // of changes in one transaction
+	batchEdits int   // changes of what the file has, in one transaction
+}
+
+// batchChanges bounds the changes of one transaction, and so its time.
+const batchChanges = 8192
+
+const (
+	defaultMaxBytes = 256 << 20
+	minMaxBytes     = 8 << 20
+)
+
+func newLimits(maxBytes int64) (limits, error) {
+	switch {
+	case maxBytes == 0:
+		maxBytes = defaultMaxBytes
+	case maxBytes < minMaxBytes:
+		return limits{}, fmt.Errorf("MaxBytes is %d: set at least %d (8 MiB), or 0 for 256 MiB", maxBytes, minMaxBytes)
+	}
+	return limits{
+		file:       maxBytes,
+		growth:     min(maxBytes/64, 1<<20),
+		reserve:    maxBytes / 8,
+		batchBytes: min(maxBytes/64, 4<<20),
+		batchEdits: int(min(maxBytes/16/pageSize, 1024)),
+	}, nil
+}
+
+// A batch is the changes of one transaction.
+type batch struct {
+	changes map[external.Key]change
+	log     []byte // the next revocation log; nil for no change
+	bytes   int64
+	edits   int // at most this many of the changes are of what the file has
+	attempt *attempt
+}
+
+// A change puts a record, or deletes what is there if it has none.
+type change struct {
+	slot
+	record record
+}
+
+func newBatch() *batch {
+	return &batch{changes: make(map[external.Key]change), attempt: newAttempt()}
+}
+
+func (b *batch) empty() bool { return len(b.changes) == 0 && b.log == nil }
+
+func (b *batch) full(l limits) bool { return b.filled(l, 1) }
+
+// half tells when to commit rather than to wait for more.
+func (b *batch) half(l limits) bool { return b.filled(l, 2) }
+
+// filled tells whether b has one part, of so many, of what it may have.
+func (b *batch) filled(l limits, parts int) bool {
+	return b.bytes >= l.batchBytes/int64(parts) || b.edits >= l.batchEdits/parts || len(b.changes) >= batchChanges/parts
+}
+
+// An attempt is one try to commit a batch.
+type attempt struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+func newAttempt() *attempt { return &attempt{done: make(chan struct{})} }
+
+func (a *attempt) end(err error) {
+	a.err = err
+	close(a.done)
+}
+
+// fail ends the attempt; b is to be tried again.
+func (b *batch) fail(err error) {
+	b.attempt.end(err)
+	b.attempt = newAttempt()
+}
+
+func (a *attempt) wait(ctx context.Context) error {
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enter locks s.mu when the open batch has room for a change, or returns an
+// error and does not.
+func (s *Store) enter(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		if s.shut {
+			s.mu.Unlock()
+			return ErrClosed
+		}
+		if !s.open.full(s.limits) {
+			return nil
+		}
+		first := s.open
+		if s.committing != nil {
+			first = s.committing
+		}
+		wait := first.attempt
+		s.mu.Unlock()
+		if err := s.await(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// await has the attempt made at once, and waits for its end. A nil attempt has
+// nothing to do.
+func (s *Store) await(ctx context.Context, a *attempt) error {
+	if a == nil {
+		return nil
+	}
+	s.hurry()
+	return a.wait(ctx)
+}
+
+func (s *Store) hurry() {
+	select {
+	case s.urgent <- struct{}{}:
+	default:
+	}
+}
+
+// pending returns the change of key that the file does not have yet.
+func (s *Store) pending(key external.Key) (change, bool) {
+	if c, ok := s.open.changes[key]; ok {
+		return c, true
+	}
+	if s.committing == nil {
+		return change{}, false
+	}
+	c, ok := s.committing.changes[key]
+	return c, ok
+}
+
+// current returns the slot of what is under key now.
+func (s *Store) current(key external.Key) (slot, bool) {
+	if c, ok := s.pending(key); ok {
+		return c.slot, c.record != nil
+	}
+	at, ok := s.index[key]
+	return at, ok
+}
+
+// onFile tells whether the file has, or may soon have, an entry under key.
+func (s *Store) onFile(key external.Key) bool {
+	if _, ok := s.index[key]; ok {
+		return true
+	}
+	if s.committing == nil {
+		return false
+	}
+	return s.committing.changes[key].record != nil
+}
+
+// add puts a change into the open batch, in the place of an earlier one.
+func (s *Store) add(key external.Key, c change) {
+	if s.open.empty() {
+		s.due.Reset(commitInterval)
+	}
+	s.drop(key)
+	s.open.changes[key] = c
+	s.open.bytes += c.record.cost()
+	if s.onFile(key) {
+		s.open.edits++
+	}
+	if s.open.half(s.limits) {
+		s.hurry()
+	}
+}
+
+// drop takes the change of key out of the open batch. Its edit stays counted: the
+// file may have the entry by now, or no longer.
+func (s *Store) drop(key external.Key) {
+	if c, ok := s.open.changes[key]; ok {
+		s.open.bytes -= c.record.cost()
+		delete(s.open.changes, key)
+	}
+}
+
+// remove deletes what is under key, and returns the attempt with which it is
+// gone from the file: nil if it never got there.
+func (s *Store) remove(key external.Key) *attempt {
+	if !s.onFile(key) {
+		s.drop(key)
+		return nil
+	}
+	s.add(key, change{})
+	return s.open.attempt
+}

@@ -1,0 +1,108 @@
+//go:build unix
+
+package boltstore
+
+import (
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// cpu is what this process has used, of all its goroutines and in the kernel.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkPut puts sessions at the steady state: 5000 a second, of which each
+// expires after 20 s, so that as many expire as are put, and 100,000 are there.
+// The clock runs as fast as the store does.
+func BenchmarkPut(b *testing.B) {
+	for _, size := range []int{400, 1200, 3500} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			const live, perSecond = 100_000, 5000
+			r := newRig(b, Config{MaxBytes: 1 << 30})
+			var ns atomic.Int64
+			ns.Store(time.Now().UnixNano())
+			v := value(size)
+			n := 0
+			put := func() {
+				ns.Add(int64(time.Second / perSecond))
+				n++
+				if err := r.Put(b.Context(), key(n), v, time.Unix(0, ns.Load()).Add(live/perSecond*time.Second)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			r.clock = func() time.Time { return time.Unix(0, ns.Load()) }
+			r.reopen(Config{MaxBytes: 1 << 30})
+			for range live + live/2 {
+				put()
+			}
+			r.flush(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := cpu(b)
+			for range b.N {
+				put()
+			}
+			r.flush(b)
+			b.StopTimer()
+			b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(r.fileSize())/(1<<20), "file-MiB")
+		})
+	}
+}
+
+// BenchmarkGet gets sessions that are there, from the file, and keys that are not.
+func BenchmarkGet(b *testing.B) {
+	const live = 100_000
+	r := newRig(b, Config{MaxBytes: 1 << 30})
+	v := value(1200)
+	for n := range live {
+		r.put(key(n), v)
+	}
+	r.flush(b)
+	for name, first := range map[string]int{"hit": 0, "miss": live} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			before := cpu(b)
+			for n := 0; b.Loop(); n++ {
+				got, err := r.Get(b.Context(), key(first+n*7919%live))
+				if (err == nil) != (name == "hit") {
+					b.Fatal(len(got), err)
+				}
+			}
+			b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkTake takes sessions that are in the file, many at a time, as the
+// handshakes of a busy server do.
+func BenchmarkTake(b *testing.B) {
+	r := newRig(b, Config{MaxBytes: 1 << 30})
+	v := value(1200)
+	var n atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(64)
+	for n := range b.N {
+		r.put(key(n), v)
+	}
+	r.flush(b)
+	b.ResetTimer()
+	before := cpu(b)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := r.Take(b.Context(), key(int(n.Add(1)-1))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+}

@@ -1,0 +1,233 @@
+package boltstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"io"
+	"math"
+	"os"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// bbolt trusts the pages that it maps: a wrong number in one can make it follow
+// a circle until the stack has no end, or ask for more memory than there is,
+// neither of which can be recovered from. So all pages are checked before it sees
+// them. They are in the machine's byte order, like bbolt's own.
+
+var order = binary.NativeEndian
+
+// A page has a header of 16 bytes, and so has each of its elements:
+//
+//	id [8] | flags [2] | count [2] | overflow [4], the number of pages that follow
+//	leaf:   flags [4] | position of the key, from here [4] | its size [4] | the value's [4]
+//	branch: position of the key, from here [4] | its size [4] | page [8]
+const (
+	pageHeaderSize  = 16
+	leafElementSize = 16
+
+	branchPage   = 1
+	leafPage     = 2
+	freelistPage = 16
+
+	bucketElement = 1
+)
+
+// contents is what a file has.
+type contents struct {
+	index map[external.Key]slot
+	log   []byte
+}
+
+// A checker reads a file page by page.
+type checker struct {
+	f     io.ReaderAt
+	pages uint64   // how many of the file may be in use
+	seen  []bool   // which of them are
+	stack [][]byte // a buffer for each level of the tree
+	found *contents
+	ours  bool // the format is
+}
+
+// check reads all of f. It returns damage if f is not, to the last byte that
+// matters, as this version of this package writes it.
+func check(f *os.File) (*contents, error) {
+	c := &checker{f: f, found: &contents{index: make(map[external.Key]slot)}}
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return c.found, err
+	}
+	m, err := c.meta(info.Size())
+	if err != nil {
+		return nil, err
+	}
+	c.pages = m.pages
+	c.seen = make([]bool, m.pages)
+	buckets := 0
+	err = c.tree(m.root, 0, span{}, func(flags uint32, name, value []byte) error {
+		buckets++
+		return c.bucket(flags, name, value)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if buckets > 0 && !c.ours { // with none, it has just been made
+		return nil, damaged("it has no record of its format: something else wrote it")
+	}
+	return c.found, c.freelist(m.freelist)
+}
+
+// A meta is one of the two that begin the file, of which the newer counts:
+//
+//	page header | magic [4] | version [4] | page size [4] | flags [4] |
+//	root page [8] | sequence [8] | freelist page [8] | pages [8] | transaction [8] | FNV-1a [8]
+type meta struct{ root, freelist, pages, transaction uint64 }
+
+const (
+	metaSize    = 64
+	boltMagic   = 0xED0CDAED
+	boltVersion = 2
+)
+
+// meta takes neither without the other: to go back to the older one would undo
+// the last commit, and with it a Take. A crash leaves two that are valid, since
+// each is written after all else and is within a sector of the disk.
+func (c *checker) meta(size int64) (newest meta, err error) {
+	for i := range int64(2) {
+		buf := make([]byte, metaSize)
+		if err := c.read(buf, i*pageSize+pageHeaderSize); err != nil {
+			return meta{}, err
+		}
+		m, err := parseMeta(buf)
+		if err != nil {
+			return meta{}, err
+		}
+		if m.transaction >= newest.transaction {
+			newest = m
+		}
+	}
+	if newest.pages > uint64(size)/pageSize {
+		return meta{}, damaged("it ends within its %d pages", newest.pages)
+	}
+	return newest, nil
+}
+
+func parseMeta(b []byte) (meta, error) {
+	sum := fnv.New64a()
+	sum.Write(b[:56])
+	switch {
+	case order.Uint32(b) != boltMagic:
+		return meta{}, damaged("it is no bbolt file")
+	case order.Uint32(b[4:]) != boltVersion:
+		return meta{}, damaged("it is a bbolt file of version %d, and this program knows %d", order.Uint32(b[4:]), boltVersion)
+	case order.Uint64(b[56:]) != sum.Sum64():
+		return meta{}, damaged("the checksum of its first pages is wrong")
+	case order.Uint32(b[8:]) != pageSize:
+		return meta{}, damaged("its pages have %d bytes, and ours %d", order.Uint32(b[8:]), pageSize)
+	}
+	return meta{order.Uint64(b[16:]), order.Uint64(b[32:]), order.Uint64(b[40:]), order.Uint64(b[48:])}, nil
+}
+
+// bucket checks one of the root's elements: name, root page, sequence, and the
+// page itself where it is a small one.
+func (c *checker) bucket(flags uint32, name, value []byte) error {
+	var leaf leafFunc
+	switch {
+	case bytes.Equal(name, sessionsBucket):
+		leaf = c.session
+	case bytes.Equal(name, stateBucket):
+		leaf = c.state
+	default:
+		return damaged("it has a bucket of something else")
+	}
+	if flags != bucketElement || len(value) < 16 {
+		return damaged("bucket %s is none", name)
+	}
+	if root := order.Uint64(value); root != 0 {
+		return c.tree(root, 1, span{}, leaf)
+	}
+	p, err := parsePage(value[16:])
+	if err != nil {
+		return err
+	}
+	return p.leaf(span{}, leaf)
+}
+
+func (c *checker) session(flags uint32, key, value []byte) error {
+	if flags != 0 || len(key) != idSize || len(value) == checksumSize || !record(value).validFor(key, external.MaxValueSize) {
+		return damaged("a session's record or checksum is wrong")
+	}
+	e := id(key)
+	c.found.index[e.key()] = slot{expires: e.expires()}
+	return nil
+}
+
+func (c *checker) state(flags uint32, key, value []byte) error {
+	switch {
+	case flags != 0:
+		return damaged("it has a bucket of something else")
+	case bytes.Equal(key, formatKey):
+		if !bytes.Equal(value, formatValue) {
+			return damaged("its format is %.60q, and this program knows %q", value, formatValue)
+		}
+		c.ours = true
+	case !bytes.Equal(key, logKey) || !record(value).validFor(key, external.MaxLogSize):
+		return damaged("the revocation log's record or checksum is wrong")
+	default:
+		c.found.log = append([]byte{}, record(value).value()...)
+	}
+	return nil
+}
+
+// freelist checks that a page which is free is not in use, and that all others
+// are: otherwise bbolt would overwrite it, or assert that it does not.
+func (c *checker) freelist(page uint64) error {
+	buf, err := c.page(page, 0)
+	if err != nil {
+		return err
+	}
+	p, err := parsePage(buf)
+	if err != nil || p.flags != freelistPage {
+		return damaged("page %d is no list of free pages", page)
+	}
+	ids, count := buf[pageHeaderSize:], uint64(p.count)
+	if count == math.MaxUint16 && len(ids) >= 8 { // too long for its field
+		ids, count = ids[8:], order.Uint64(ids)
+	}
+	if count > uint64(len(ids)/8) {
+		return damaged("page %d lists more free pages than it can", page)
+	}
+	for i := range count {
+		if err := c.use(order.Uint64(ids[8*i:])); err != nil {
+			return err
+		}
+	}
+	for i := uint64(2); i < c.pages; i++ {
+		if !c.seen[i] {
+			return damaged("page %d is neither in use nor free", i)
+		}
+	}
+	return nil
+}
+
+// use marks a page as seen, which it must not be.
+func (c *checker) use(page uint64) error {
+	if page < 2 || page >= c.pages {
+		return damaged("page %d is not one of the file's %d", page, c.pages)
+	}
+	if c.seen[page] {
+		return damaged("page %d has two uses", page)
+	}
+	c.seen[page] = true
+	return nil
+}
+
+func (c *checker) read(buf []byte, at int64) error {
+	_, err := c.f.ReadAt(buf, at)
+	if errors.Is(err, io.EOF) {
+		return damaged("it ends at byte %d or before", at+int64(len(buf)))
+	}
+	return err
+}

@@ -1,0 +1,217 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	// retryInterval is the pause after a commit that failed.
+	retryInterval = 250 * time.Millisecond
+	// A sweep, while there is nothing to commit, comes when the next entry
+	// expires, but not more often than the first and not less than the second.
+	minSweep, maxSweep = time.Second, time.Minute
+)
+
+// run is the committing goroutine.
+func (s *Store) run() {
+	for {
+		select {
+		case <-s.urgent:
+		case <-s.due.C:
+		case <-s.sweep.C:
+		case <-s.closing:
+			return
+		}
+		if s.commit() {
+			s.hurry()
+		}
+		if s.failing && !s.pause(retryInterval) {
+			return
+		}
+	}
+}
+
+// pause sleeps, and returns false when the store is closing.
+func (s *Store) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-s.closing:
+		return false
+	}
+}
+
+// finish makes the last commits, after run: of the batch that is to be tried
+// again, and of the open one.
+func (s *Store) finish() error {
+	s.due.Stop()
+	s.sweep.Stop()
+	s.commit()
+	s.commit()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.dismiss()
+	if s.file != nil {
+		err = errors.Join(err, s.file.close())
+	}
+	return err
+}
+
+// dismiss ends the wait for what will not be committed.
+func (s *Store) dismiss() error {
+	lost := 0
+	for _, b := range []*batch{s.committing, s.open} {
+		if b != nil {
+			lost += len(b.changes)
+			if b.log != nil {
+				lost++
+			}
+			b.attempt.end(ErrClosed)
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d changes are lost: %w", lost, s.failure)
+}
+
+// commit writes what is pending, and lets entries expire. It tells whether there
+// is more to do at once.
+func (s *Store) commit() (more bool) {
+	f, err := s.ready()
+	b := s.next()
+	if err != nil {
+		s.settle(b, trimmed{}, err)
+		return false
+	}
+	t, err := s.write(f, b, 0)
+	if errors.Is(err, berrors.ErrMaxSizeReached) {
+		// The free pages are too scattered, or the batch touches too many. What is
+		// evicted in one transaction is free in the next.
+		if evicted, failed := s.write(f, newBatch(), s.limits.reserve); failed == nil {
+			s.settle(newBatch(), evicted, nil)
+			t, err = s.write(f, b, 0)
+		}
+	}
+	s.settle(b, t, err)
+	if err != nil {
+		return false
+	}
+	s.sweep.Reset(s.untilSweep(t.next))
+	return t.more
+}
+
+// next returns the batch to write: the one that failed before, if there is one.
+func (s *Store) next() *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.committing == nil {
+		s.committing, s.open = s.open, newBatch()
+	}
+	return s.committing
+}
+
+// write makes a transaction of b that evicts excess bytes, and more if the file
+// would become too full.
+func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
+	var t trimmed
+	edits, now, limits := s.edits(b), nanoseconds(s.now()), s.limits
+	err := f.update(func(tx *bbolt.Tx) error {
+		sessions := tx.Bucket(sessionsBucket)
+		sessions.FillPercent = fillPercent
+		t = trim(sessions, now, max(excess, inUse(tx)+b.bytes-(limits.file-limits.reserve)))
+		if len(t.gone) == 0 && b.empty() {
+			return errNothing
+		}
+		for _, e := range t.gone {
+			if err := sessions.Delete(e[:]); err != nil {
+				return err
+			}
+		}
+		for i := range edits {
+			if err := edits[i].apply(sessions); err != nil {
+				return err
+			}
+		}
+		if b.log == nil {
+			return nil
+		}
+		return tx.Bucket(stateBucket).Put(logKey, recordOf(logKey, b.log))
+	})
+	switch {
+	case err == nil || err == errNothing:
+		return t, nil
+	case !isFull(err):
+		// What was lost where fsync failed, nobody knows; where bbolt panicked,
+		// its locks may be locked.
+		s.condemn(f, err)
+	}
+	return trimmed{}, err // t may belong to a transaction that is stuck
+}
+
+// errNothing ends a transaction that has nothing to write.
+var errNothing = errors.New("nothing to commit")
+
+// settle makes the index follow the transaction, and ends the attempt.
+func (s *Store) settle(b *batch, t trimmed, err error) {
+	again := s.failing
+	s.report(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failure = err
+		b.fail(err)
+		s.open.fail(err) // which comes after it
+		s.hurry()
+		return
+	}
+	if s.file != nil { // otherwise a read has found damage since
+		s.failure = nil
+	}
+	defer b.attempt.end(nil)
+	for _, e := range t.gone {
+		if s.index[e.key()].expires == e.expires() {
+			delete(s.index, e.key())
+		}
+	}
+	for key, c := range b.changes {
+		if c.record == nil {
+			delete(s.index, key)
+		} else {
+			s.index[key] = c.slot
+		}
+	}
+	if b.log != nil {
+		s.log = b.log
+	}
+	if b == s.committing {
+		s.committing = nil
+		if again || s.open.half(s.limits) {
+			s.hurry()
+		}
+	}
+}
+
+// report tells the log of the first failure, and of the end of failures.
+func (s *Store) report(err error) {
+	switch {
+	case err != nil && !s.failing:
+		s.logger.Error("sessions cannot be written to the store's file; it is tried again", "file", s.path, "error", err)
+	case err == nil && s.failing:
+		s.logger.Info("sessions are written to the store's file again", "file", s.path)
+	}
+	s.failing = err != nil
+}
+
+// untilSweep returns how long to sleep when the next entry expires at next.
+func (s *Store) untilSweep(next int64) time.Duration {
+	if next == 0 {
+		return maxSweep
+	}
+	return min(max(time.Duration(next-nanoseconds(s.now())), minSweep), maxSweep)
+}

@@ -1,0 +1,57 @@
+package boltstore
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+	"github.com/halfshake/halfshake/external/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) external.Store { return newRig(t, Config{}).Store })
+}
+
+func TestConformanceOfTheLog(t *testing.T) {
+	t.Parallel()
+	storetest.RunLog(t, func(t testing.TB) external.RevocationLog { return newRig(t, Config{}).Store })
+}
+
+func TestConformanceOverRestarts(t *testing.T) {
+	t.Parallel()
+	storetest.RunPersistent(t, func(t testing.TB, dir string) (external.Store, func()) {
+		path := filepath.Join(dir, "sessions.db")
+		s, err := Open(path, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, func() {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			wantWhole(t, path)
+		}
+	})
+}
+
+// An eager store has each Put committed before it returns, so that all else meets
+// what is in the file.
+type eager struct{ *Store }
+
+func (s eager) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	if err := s.Store.Put(ctx, key, value, expires); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	a := s.open.attempt
+	s.mu.Unlock()
+	return s.await(ctx, a)
+}
+
+func TestConformanceFromTheFile(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) external.Store { return eager{newRigIn(t, quickDir(t), Config{}).Store} })
+}

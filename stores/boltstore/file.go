@@ -1,0 +1,167 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// pageSize is four times bbolt's: entries are appended and expire in order, so
+// that larger pages cost nothing, waste less behind the last entry of each, and
+// make the list of free pages, which every commit writes, four times shorter.
+const pageSize = 16 << 10
+
+// A file is an open bbolt database. After damage it must not be touched again,
+// because the locks in bbolt may have stayed locked: see abandon.
+type file struct {
+	db     *bbolt.DB
+	f      *os.File
+	broken chan struct{} // closed when damage was found
+}
+
+// damage is the error of a file that is not as we wrote it.
+type damage struct{ what string }
+
+func (d *damage) Error() string { return d.what }
+
+func damaged(format string, args ...any) error {
+	return &damage{"damaged file: " + fmt.Sprintf(format, args...)}
+}
+
+func isDamage(err error) bool {
+	_, ok := errors.AsType[*damage](err)
+	return ok
+}
+
+// guard turns a panic into an error. bbolt asserts what it reads by panicking,
+// and faults where the file is shorter than its pages say: the goroutine must
+// have called debug.SetPanicOnFault.
+func guard(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged("%v", p)
+		}
+	}()
+	return do()
+}
+
+// openBolt opens the file that f is, which is locked and was checked, and closes
+// f if it cannot.
+func openBolt(f *os.File, limits limits) (*file, error) {
+	opened := &file{f: f, broken: make(chan struct{})}
+	err := guard(func() (err error) {
+		opened.db, err = bbolt.Open(f.Name(), 0, &bbolt.Options{
+			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+			PageSize: pageSize,
+			// Linear in the number of changes, where the default one is linear in
+			// the number of free pages for each.
+			FreelistType: bbolt.FreelistMapType,
+			MaxSize:      int(limits.file),
+			// All of it from the start, so that no commit has to wait for all reads
+			// to end before it maps more.
+			InitialMmapSize: int(limits.file),
+		})
+		if err != nil {
+			return err
+		}
+		opened.db.AllocSize = int(limits.growth)
+		return opened.init()
+	})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return opened, nil
+}
+
+// init makes the buckets of a new file.
+func (f *file) init() error {
+	return f.db.Update(func(tx *bbolt.Tx) error {
+		if tx.Bucket(stateBucket) != nil {
+			return nil
+		}
+		if _, err := tx.CreateBucket(sessionsBucket); err != nil {
+			return err
+		}
+		state, err := tx.CreateBucket(stateBucket)
+		if err != nil {
+			return err
+		}
+		return state.Put(formatKey, formatValue)
+	})
+}
+
+// stuckAfter is how long a transaction may go on once damage was found.
+const stuckAfter = 2 * time.Second
+
+// update runs in a goroutine of its own, because a read that panics can leave
+// bbolt with a lock that this transaction waits for in vain.
+func (f *file) update(do func(*bbolt.Tx) error) error {
+	done := make(chan error, 1)
+	go func() {
+		debug.SetPanicOnFault(true)
+		done <- guard(func() error { return f.db.Update(do) })
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-f.broken:
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(stuckAfter):
+		return damaged("the transaction is stuck since a read failed")
+	}
+}
+
+// get returns a copy of the value under e, and nil if there is none.
+func (f *file) get(e id) (value []byte, err error) {
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			found := record(tx.Bucket(sessionsBucket).Get(e[:]))
+			if found == nil {
+				return nil
+			}
+			if !found.validFor(e[:], external.MaxValueSize) {
+				return damaged("the checksum of entry %v is wrong", e.key())
+			}
+			value = bytes.Clone(found.value())
+			return nil
+		})
+	})
+	return value, err
+}
+
+// inUse returns the bytes of the pages that are not free.
+func inUse(tx *bbolt.Tx) int64 {
+	stats := tx.DB().Stats() // of the last transaction
+	return tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*pageSize
+}
+
+func (f *file) close() error { return guard(f.db.Close) }
+
+// abandon gives up the file without bbolt's help. It leaves the file mapped: so
+// much address space, until the process ends.
+func (f *file) abandon() { f.f.Close() }
+
+// isFull tells whether a commit failed for want of space, before it wrote what
+// counts, so that the file is as it was.
+func isFull(err error) bool {
+	if errors.Is(err, berrors.ErrMaxSizeReached) || strings.HasPrefix(err.Error(), "file resize error") {
+		return true
+	}
+	write, ok := errors.AsType[*os.PathError](err)
+	return ok && write.Op == "write" &&
+		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+}

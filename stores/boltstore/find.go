@@ -1,0 +1,99 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// find returns a copy of the value under key, and its generation.
+func (s *Store) find(ctx context.Context, key external.Key) ([]byte, uint64, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		now := nanoseconds(s.now())
+		s.mu.Lock()
+		at, there := s.current(key)
+		c, pending := s.pending(key)
+		f, failure, shut := s.file, s.failure, s.shut
+		s.mu.Unlock()
+		switch {
+		case shut:
+			return nil, 0, ErrClosed
+		case !there || at.expires <= now:
+			return nil, 0, external.ErrNotFound
+		case pending:
+			return bytes.Clone(c.record.value()), at.generation, nil
+		case f == nil:
+			return nil, 0, failure
+		}
+		value, err := s.read(ctx, f, entryID(at.expires, key))
+		if err != nil || value != nil {
+			return value, at.generation, err
+		}
+		// A commit has taken it out since. There may be another by now.
+		s.mu.Lock()
+		now2, there := s.current(key)
+		s.mu.Unlock()
+		if !there || now2 == at {
+			return nil, 0, external.ErrNotFound
+		}
+	}
+}
+
+// readers is how many goroutines read the file, and so how many a hung disk can
+// hold.
+const readers = 32
+
+// bbolt reads from mapped memory, where a hung disk stops the thread: a read is
+// done by another goroutine, for the caller's context to hold. These keep their
+// stacks, which new ones would have to grow each time.
+type request struct {
+	file   *file
+	id     id
+	answer chan answer // of capacity 1
+}
+
+type answer struct {
+	value []byte
+	err   error
+}
+
+// read returns a copy of the value under e, and nil if there is none.
+func (s *Store) read(ctx context.Context, f *file, e id) ([]byte, error) {
+	r := request{f, e, make(chan answer, 1)}
+	select {
+	case s.requests <- r:
+	case <-s.closing:
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%d reads of the file are in progress: %w", readers, ctx.Err())
+	}
+	select {
+	case a := <-r.answer:
+		return a.value, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// serveReads is a reading goroutine.
+func (s *Store) serveReads() {
+	debug.SetPanicOnFault(true)
+	for {
+		select {
+		case r := <-s.requests:
+			value, err := r.file.get(r.id)
+			if err != nil {
+				s.condemn(r.file, err)
+			}
+			r.answer <- answer{value, err}
+		case <-s.closing:
+			return
+		}
+	}
+}

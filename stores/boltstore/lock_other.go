@@ -1,0 +1,16 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// lock fails where a file cannot be locked as bbolt locks it and then be handed
+// to bbolt.
+func lock(*os.File) error {
+	return fmt.Errorf("%w on %s: use another store", errors.ErrUnsupported, runtime.GOOS)
+}

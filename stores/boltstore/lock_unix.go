@@ -1,0 +1,23 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// lock locks f for this process, as bbolt does, but before the file is checked.
+// The lock ends with the last descriptor of f.
+func lock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return fmt.Errorf("another process has it, or this one has it open already: stop that process (fuser %s names it), or name another file", f.Name())
+	case err != nil:
+		return fmt.Errorf("it cannot be locked: %w: name a file on a local disk", err)
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// openFile opens the file at path, and what is in it. It sets aside what is not
+// whole or not ours, and makes what is not there.
+func openFile(path string, limits limits, logger *slog.Logger) (*file, *contents, error) {
+	f, err := lockFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := check(f)
+	if err != nil && !isDamage(err) {
+		f.Close()
+		return nil, nil, fmt.Errorf("%w: check the disk, or move the file away", err)
+	}
+	if err == nil {
+		opened, failed := openBolt(f, limits)
+		if failed == nil || !isDamage(failed) {
+			return opened, found, failed
+		}
+		err = failed
+		if f, failed = lockFile(path); failed != nil {
+			return nil, nil, errors.Join(err, failed)
+		}
+	}
+	defer f.Close()
+	if err := setAside(path, logger, err); err != nil {
+		return nil, nil, err
+	}
+	return openNew(path, limits)
+}
+
+// openNew opens the file that takes the place of one that was set aside.
+func openNew(path string, limits limits) (*file, *contents, error) {
+	f, err := lockFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := check(f)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	opened, err := openBolt(f, limits)
+	return opened, found, err
+}
+
+// lockFile opens the file at path, or makes it, and locks it.
+func lockFile(path string) (*os.File, error) {
+	for {
+		f, err := openRegular(path)
+		if err != nil {
+			return nil, mend(path, err)
+		}
+		if err := lock(f); err != nil {
+			f.Close()
+			return nil, err
+		}
+		// Until it was locked, another process may have set it aside.
+		same, err := isAt(f, path)
+		if err == nil && same {
+			err = syncDir(filepath.Dir(path))
+			if err == nil {
+				return f, nil
+			}
+		}
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// openRegular opens no directory, and no pipe, which would block.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is no regular file, but has mode %v: name a file", info.Mode())
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+}
+
+// isAt tells whether path names f.
+func isAt(f *os.File, path string) (bool, error) {
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	theirs, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(ours, theirs), err
+}
+
+// mend says what to do about an error of opening path.
+func mend(path string, err error) error {
+	dir := filepath.Dir(path)
+	if named, ok := errors.AsType[*fs.PathError](err); ok {
+		err = named.Err // Open says which path
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: there is no directory %s: make it (mkdir -p -m 700 %s), or name another file", err, dir, dir)
+	case errors.Is(err, fs.ErrPermission) && exists(path):
+		return fmt.Errorf("%w: let this user read and write the file (ls -l %s), or name another one", err, path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: let this user write to the directory %s (ls -ld %s), or name another file", err, dir, dir)
+	}
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// syncDir makes the names in dir survive a crash of the machine, where the file
+// system has a way to, and this user may read dir.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}

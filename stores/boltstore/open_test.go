@@ -1,0 +1,138 @@
+//go:build unix
+
+package boltstore
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// wantOpenError holds that Open fails at once, and says all of words.
+func wantOpenError(t *testing.T, path string, words ...string) {
+	t.Helper()
+	begin := time.Now()
+	s, err := Open(path, Config{})
+	if err == nil {
+		s.Close()
+		t.Fatalf("%s was opened", path)
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("the error came after %v", took)
+	}
+	for _, word := range append(words, path) {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not say %q: %v", word, err)
+		}
+	}
+	t.Log(err)
+}
+
+func TestOpenLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	c := startChild(t, "hold", path)
+	wantOpenError(t, path, "another process has it", "fuser")
+	c.kill()
+	s, err := Open(path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	wantOpenError(t, path, "this one has it open already")
+}
+
+func TestOpenErrors(t *testing.T) {
+	dir := t.TempDir()
+	wantOpenError(t, filepath.Join(dir, "no", "sessions.db"), "no directory "+dir+"/no", "mkdir -p")
+	wantOpenError(t, dir, "no regular file")
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantOpenError(t, pipe, "no regular file")
+
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantOpenError(t, filepath.Join(dir, "file", "sessions.db"), "not a directory")
+	if names := namesIn(t, dir); len(names) != 2 {
+		t.Errorf("there is now %v", names)
+	}
+}
+
+func TestFileMode(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	r := newRig(t, Config{})
+	info, err := os.Stat(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != 0o600 {
+		t.Errorf("the file's mode is %v", info.Mode())
+	}
+	if names := namesIn(t, filepath.Dir(r.path)); len(names) != 1 {
+		t.Errorf("there is more than the file: %v", names)
+	}
+}
+
+// TestOpenAtOnce has many find a damaged file at one time: one sets it aside.
+func TestOpenAtOnce(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "sessions.db")
+		if err := os.WriteFile(path, value(100_000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var opened atomic.Int32
+		var all sync.WaitGroup
+		var last atomic.Pointer[Store]
+		for range 8 {
+			all.Go(func() {
+				if s, err := Open(path, Config{}); err == nil {
+					opened.Add(1)
+					last.Store(s)
+				} else if !strings.Contains(err.Error(), "another process has it") {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := opened.Load(); n != 1 {
+			t.Fatalf("%d opened it", n)
+		}
+		if err := last.Load().Put(context.Background(), key(1), value(1), in(time.Hour)); err != nil {
+			t.Error(err)
+		}
+		if err := last.Load().Close(); err != nil {
+			t.Error(err)
+		}
+		if aside, err := asideOf(path); len(aside) != 1 {
+			t.Errorf("set aside: %v, %v", aside, err)
+		}
+	}
+}
+
+// TestOpenEmpty has what a crash leaves right after the file was made.
+func TestOpenEmpty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wantWhole(t, path)
+	if aside, err := asideOf(path); len(aside) != 0 || err != nil {
+		t.Error(aside, err)
+	}
+}

@@ -1,0 +1,88 @@
+package boltstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// The file's two buckets. An entry of the first has the 40-byte key
+//
+//	expiry, nanoseconds since 1970, big endian [8] | external.Key [32]
+//
+// and a record as its value. So sessions of one lifetime are appended at the
+// right end of the tree, whole pages at a time, and expire at its left end.
+var (
+	sessionsBucket = []byte("sessions")
+	stateBucket    = []byte("state")
+
+	formatKey   = []byte("format")
+	formatValue = []byte("halfshake boltstore 1")
+	logKey      = []byte("log")
+)
+
+const idSize = 8 + len(external.Key{})
+
+// An id is an entry's key in its bucket.
+type id [idSize]byte
+
+func entryID(expires int64, key external.Key) (e id) {
+	binary.BigEndian.PutUint64(e[:8], uint64(expires))
+	copy(e[8:], key[:])
+	return e
+}
+
+func (e id) expires() int64 { return int64(binary.BigEndian.Uint64(e[:8])) }
+
+func (e id) key() external.Key { return external.Key(e[8:]) }
+
+func (e id) compare(f id) int { return bytes.Compare(e[:], f[:]) }
+
+// nanoseconds clamps t to what 63 bits of nanoseconds can say: 1970 to 2262.
+func nanoseconds(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, 0)):
+		return 0
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+// A record is a CRC-32C of the key in the bucket and the value, big endian, and
+// the value. What is sealed needs no checksum, but bbolt has none for its pages,
+// and damage is better found here than by its effects.
+type record []byte
+
+const checksumSize = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func newRecord(e id, value []byte) record { return recordOf(e[:], value) }
+
+func recordOf(key, value []byte) record {
+	r := make(record, checksumSize+len(value))
+	copy(r[checksumSize:], value)
+	binary.BigEndian.PutUint32(r, r.checksum(key))
+	return r
+}
+
+func (r record) value() []byte { return r[checksumSize:] }
+
+func (r record) checksum(key []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, r.value())
+}
+
+// validFor tells whether r was made for key, with a value of up to max bytes.
+func (r record) validFor(key []byte, max int) bool {
+	return len(r) >= checksumSize && len(r) <= checksumSize+max &&
+		binary.BigEndian.Uint32(r) == r.checksum(key)
+}
+
+// cost is what an entry takes in a page, the page's share not counted. A
+// deletion costs what bbolt keeps in memory for it.
+func (r record) cost() int64 { return leafElementSize + int64(idSize) + int64(len(r)) }

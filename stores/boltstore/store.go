@@ -1,0 +1,242 @@
+// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt: a
+// [external.Store] and [external.RevocationLog] for one machine, that outlives
+// restarts of the process.
+//
+// Open a store, give it to package external, and Close it when the server has
+// drained.
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// Config is a store's configuration. The zero Config is a good one.
+type Config struct {
+	// MaxBytes is how large the file may grow: 0 means 256 MiB, and the least is
+	// 8 MiB. When an eighth of it is all that is left, the entries that are nearest
+	// to their expiry go: they have the least use left in them, while to refuse new
+	// ones instead would let a flood keep everybody out until it expires.
+	//
+	// The file never shrinks, it only fills its free pages again. One that was
+	// larger when it was opened stays so. Of it, sessions take 60 to 75 %
+	// where they have few lifetimes, as is usual, and less where each has its own.
+	MaxBytes int64
+
+	// Logger is told of files set aside and of commits that fail; nil means
+	// nobody.
+	Logger *slog.Logger
+}
+
+// A Store is an open file of sessions. One Store at a time, of all processes,
+// has the file: a second Open fails.
+//
+// Durability. A session that was put is on the disk within half a second and
+// the time of two commits (a transaction of some milliseconds with two fsyncs
+// each): a crash of the process or of the machine loses at most the sessions of
+// the last two seconds, as long as the disk takes less than 750 ms for a commit,
+// and of as much longer as the disk takes. Nothing else is lost: Delete, Take and
+// CompareAndSwap return when their change would survive a crash. Concurrent ones
+// share a commit, and what never reached the file needs none.
+//
+// Where commits fail, as on a full disk, they are tried again until Close, and the
+// Logger is told of the first. Delete, Take and CompareAndSwap return the error,
+// and the entry is gone all the same in this process; Put returns it when there is
+// no more room in memory for what waits.
+//
+// A damaged file, one that something else has written, or one of a newer format
+// is set aside: renamed, with a message to the Logger, and an empty one takes its
+// place. The last three are kept. That happens in Open, which reads the whole
+// file, and later where bbolt finds damage: operations return errors until the
+// next file is there, which is tried every few seconds. The revocation log is
+// carried over, but for the damage that Open finds.
+//
+// Memory: the index of the file is held in it, 60 to 110 bytes for an entry,
+// so that no key which is not there costs a read; and at most two batches of
+// changes, of 4 MiB each.
+//
+// Trust. Who reads the file sees how many sessions there are, how large, and
+// when they expire. Who can write it while no process has it can lose entries and
+// restore what a copy has, so that it undoes a Take until the entry's sealed
+// expiry, and can bring back an old revocation log, which package external
+// refuses where a newer one was seen. Who writes it behind this process's back can
+// end the process. A deleted entry's bytes stay in the file's free pages until
+// they are used again, and in files set aside: forward secrecy comes with the
+// destruction of the fleet key.
+type Store struct {
+	path   string
+	limits limits
+	logger *slog.Logger
+	now    func() time.Time
+
+	urgent     chan struct{} // of capacity 1: commit now
+	due        *time.Timer   // the oldest change has waited for commitInterval
+	requests   chan request
+	closing    chan struct{}
+	goroutines sync.WaitGroup
+
+	// Of the committing goroutine alone.
+	failing  bool // the last commit failed
+	replaced time.Time
+	sweep    *time.Timer
+
+	mu         sync.Mutex // guards what follows; nothing blocks under it
+	shut       bool
+	file       *file                 // nil from when damage was found until there is another
+	condemned  *file                 // in which it was found, until it is set aside
+	failure    error                 // why there is no file, or the last commit failed
+	index      map[external.Key]slot // what the file has; written by the committing goroutine alone
+	open       *batch                // collects changes
+	committing *batch                // is being written, or to be tried again; nil if none
+	log        []byte                // the revocation log that the file has; nil if none
+	generation uint64
+}
+
+var (
+	_ external.Store         = (*Store)(nil)
+	_ external.RevocationLog = (*Store)(nil)
+)
+
+// ErrClosed is returned, wrapped, by every method after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// A slot is where the file has an entry. Two values put under one key differ in
+// their generation.
+type slot struct {
+	expires    int64
+	generation uint64
+}
+
+// Open opens the file at path, and makes it, with mode 0600, if there is none.
+// Its directory must exist. A file that another process has is an error at once.
+func Open(path string, cfg Config) (*Store, error) { return open(path, cfg, time.Now) }
+
+func open(path string, cfg Config, now func() time.Time) (*Store, error) {
+	limits, err := newLimits(cfg.MaxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
+	}
+	s := &Store{
+		path:     path,
+		limits:   limits,
+		logger:   cfg.Logger,
+		now:      now,
+		urgent:   make(chan struct{}, 1),
+		due:      time.NewTimer(commitInterval),
+		requests: make(chan request),
+		closing:  make(chan struct{}),
+		sweep:    time.NewTimer(0),
+		open:     newBatch(),
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if err := s.load(); err != nil {
+		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
+	}
+	s.goroutines.Go(s.run)
+	for range readers {
+		s.goroutines.Go(s.serveReads)
+	}
+	return s, nil
+}
+
+// Close commits what is pending and gives up the file, and waits for the disk to
+// do so. It returns the error of
+// that commit, or nil if the store is closed already.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.shut {
+		s.mu.Unlock()
+		return nil
+	}
+	s.shut = true
+	s.mu.Unlock()
+	close(s.closing)
+	s.goroutines.Wait()
+	if err := s.finish(); err != nil {
+		return fmt.Errorf("boltstore: close %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Put implements [external.Store].
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	if n := len(value); n < 1 || n > external.MaxValueSize {
+		return fmt.Errorf("boltstore: put %v: a value has 1 to %d bytes, and this one %d", key, external.MaxValueSize, n)
+	}
+	at := nanoseconds(expires)
+	r := newRecord(entryID(at, key), value)
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("boltstore: put %v: %w", key, err)
+	}
+	defer s.mu.Unlock()
+	if at <= nanoseconds(s.now()) {
+		s.remove(key)
+		return nil
+	}
+	s.generation++
+	s.add(key, change{slot{at, s.generation}, r})
+	return nil
+}
+
+// Get implements [external.Store].
+func (s *Store) Get(ctx context.Context, key external.Key) ([]byte, error) {
+	value, _, err := s.find(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: get %v: %w", key, err)
+	}
+	return value, nil
+}
+
+// Take implements [external.Store].
+func (s *Store) Take(ctx context.Context, key external.Key) ([]byte, error) {
+	value, err := s.take(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: take %v: %w", key, err)
+	}
+	return value, nil
+}
+
+// take reads first and claims then, because the deletion might be committed
+// before the value is read. It is claimed only if it is still the one there.
+func (s *Store) take(ctx context.Context, key external.Key) ([]byte, error) {
+	for {
+		value, generation, err := s.find(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.enter(ctx); err != nil {
+			return nil, err
+		}
+		if at, ok := s.current(key); !ok || at.generation != generation {
+			s.mu.Unlock()
+			continue
+		}
+		gone := s.remove(key)
+		s.mu.Unlock()
+		if err := s.await(ctx, gone); err != nil {
+			return nil, err
+		}
+		return value, nil
+	}
+}
+
+// Delete implements [external.Store].
+func (s *Store) Delete(ctx context.Context, key external.Key) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("boltstore: delete %v: %w", key, err)
+	}
+	gone := s.remove(key)
+	s.mu.Unlock()
+	if err := s.await(ctx, gone); err != nil {
+		return fmt.Errorf("boltstore: delete %v: %w", key, err)
+	}
+	return nil
+}
