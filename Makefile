@@ -10,7 +10,7 @@ export GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 FUZZTIME ?= 1m
 
-.PHONY: help test setup check fmt bench fuzz soak clean
+.PHONY: help test setup check fmt bench fuzz soak bogo screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -33,9 +33,16 @@ bench: ## the comparison with crypto/tls and other peers
 fuzz: ## every fuzz target in turn, FUZZTIME each (make fuzz FUZZTIME=10m)
 	@scripts/fuzz.sh $(FUZZTIME)
 
-soak: ## the flood of 100,000 sessions by real handshakes (some minutes)
+soak: ## the flood of 100,000 sessions by real handshakes, and 50 kills under load (some minutes each)
 	HALFSHAKE_SOAK=1 go test -count=1 -timeout 30m -run '^TestFlood$$' -v .
+	cd cmd/halfshake && HALFSHAKE_KILLS=50 go test -count=1 -timeout 30m -run '^TestKillLoop$$' -v .
+
+bogo: ## BoringSSL's test suite against tls12 (make bogo BOGO_DIR=a checkout whose runner is built)
+	@scripts/bogo.sh "$(BOGO_DIR)"
+
+screenshots: ## the pictures of the page in docs/img
+	cd interop && go test -count=1 -timeout 15m -run 'TestPage/TLS' ./browser -update
 
 clean: ## remove what builds and tests leave in the tree
-	rm -rf bin
+	rm -rf bin interop/browser/node_modules
 	find . -name .git -prune -o -type f \( -name '*.test' -o -name '*.out' -o -name '*.prof' \) -exec rm -f {} +

@@ -8,7 +8,10 @@ openssl openssl the OpenSSL client tests
 curl curl the curl tests
 gnutls-cli gnutls-bin the GnuTLS client tests
 node nodejs the Node.js client tests
-javac JDK the Java client tests'
+javac JDK the Java client tests
+chromium chromium the browser test
+npm npm the browser test
+redis-server redis-server the test of a TCP backend'
 
 missing() {
 	local command package purpose
@@ -38,7 +41,19 @@ install() {
 		apt-get install -y -qq -o DPkg::Lock::Timeout=120 --no-install-recommends $packages </dev/null >/dev/null || return 1
 }
 
-[[ -n $(missing) ]] || exit 0
+# browser_packages brings what interop/browser/package-lock.json pins.
+browser_packages() {
+	command -v npm >/dev/null || return 0
+	[[ interop/browser/node_modules/.package-lock.json -nt interop/browser/package-lock.json ]] && return
+	(cd interop/browser && npm ci --no-audit --no-fund --loglevel=error </dev/null) && return
+	say 'npm ci failed in interop/browser: without it the browser test cannot run' >&2
+	[[ ${CI:-} != true ]] || fail 'with CI=true that is a failure'
+}
+
+if [[ -z $(missing) ]]; then
+	browser_packages
+	exit 0
+fi
 if ! command -v apt-get >/dev/null; then
 	why='there is no apt-get here'
 elif [[ $(id -u) != 0 ]]; then
@@ -49,6 +64,7 @@ else
 	why='its package did not bring it'
 fi
 
+browser_packages
 left=$(missing)
 [[ -n $left ]] || exit 0
 while read -r command package purpose; do

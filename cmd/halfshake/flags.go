@@ -12,22 +12,26 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/cmd/halfshake/internal/proxy"
 )
 
 // serveFlags are the command line of "halfshake serve".
 type serveFlags struct {
-	Listen   address `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
-	Metrics  address `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /stats.json, the cache's counters, and /healthz. Off by default; keep it off public networks."`
-	StateDir string  `group:"where" placeholder:"DIR" help:"Where the self-made certificate is kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
+	Listen   address       `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
+	To       proxy.Target  `group:"where" placeholder:"URL" help:"Pass on what arrives to http://HOST:PORT, as a reverse proxy, or to tcp://HOST:PORT, as bytes. Default: a page about each connection."`
+	Metrics  address       `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /metrics, /stats.json, /healthz, /readyz and the live page. Off by default; keep it off public networks."`
+	StateDir string        `group:"where" placeholder:"DIR" help:"Where sessions, their key and the self-made certificate are kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
+	Drain    time.Duration `group:"where" default:"5s" placeholder:"DURATION" help:"After a SIGTERM, how long what is under way may take to finish. Default: ${default}."`
 
-	Cert string `group:"certificates" placeholder:"FILE" help:"The server's certificate and its chain, PEM. Default: a self-signed one for localhost, 127.0.0.1 and ::1, made once in the state directory."`
+	Cert string `group:"certificates" placeholder:"FILE" help:"The server's certificate and its chain, PEM. Default, without --to only: a self-signed one for localhost, 127.0.0.1 and ::1, made once in the state directory."`
 	Key  string `group:"certificates" placeholder:"FILE" help:"Its private key, PEM."`
 
 	ClientCA   string     `group:"clients" placeholder:"FILE" help:"Ask clients for a certificate that one of these authorities signed, PEM."`
 	ClientAuth clientAuth `group:"clients" placeholder:"require|request" help:"With --client-ca: whether a client must have a certificate (require, the default) or may (request)."`
 	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default with --client-ca: a digest of that file."`
 
-	Store       store         `group:"sessions" default:"memory:" placeholder:"URL" help:"Where sessions live. Only memory: in this process, the default."`
+	Store       storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them here alone. Default: ${default}"`
+	FleetKey    string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
 	Timeout     time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
 	CacheSize   int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
 	CacheMode   cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. Default: ${default}."`
@@ -40,18 +44,18 @@ type serveFlags struct {
 
 var flagGroups = []kong.Group{
 	{Key: "where", Title: "Where:"},
-	{Key: "certificates", Title: "The server's certificate:", Description: "Read again on SIGHUP; files that do not parse leave those in force."},
-	{Key: "clients", Title: "Client certificates:", Description: "--client-ca is read again on SIGHUP too."},
+	{Key: "certificates", Title: "The server's certificate:", Description: "Read again on SIGHUP, like --client-ca and --fleet-key; files that do not parse leave those in force."},
+	{Key: "clients", Title: "Client certificates:"},
 	{Key: "sessions", Title: "The session cache:"},
 	{Key: "log", Title: "The log, on stderr:"},
 }
 
 // Help is the second paragraph of "halfshake serve --help".
 func (*serveFlags) Help() string {
-	return `Without flags it listens on port 8443 with a certificate of its own. ` +
+	return `Without flags it listens on port 8443 with a certificate of its own, and keeps sessions in a file, sealed, so that clients resume after a restart too. ` +
 		`GET / is a page about the connection it came over, GET /connection.json the same for programs. ` +
 		`To see a session resumed: curl -k --http1.1 -H 'Connection: close' URL URL, with https://localhost:8443/connection.json twice. ` +
-		`SIGHUP reads the certificates again; SIGTERM finishes what is under way, for at most 5 seconds, and exits with 0.`
+		`SIGHUP reads certificates and keys again; SIGTERM finishes what is under way, for at most --drain, and exits with 0.`
 }
 
 // flagValues are what the help texts take from the library.
@@ -67,6 +71,10 @@ func flagValues() kong.Vars {
 // they are usage errors.
 func (f *serveFlags) Validate() error {
 	switch {
+	case f.To.Given() && (f.Cert == "" || f.Key == ""):
+		return errors.New("--to needs --cert FILE and --key FILE: a self-signed certificate is for trying out alone")
+	case f.Drain < 0:
+		return fmt.Errorf("--drain is %v; give 0 or more", f.Drain)
 	case f.ClientAuth != "" && f.ClientCA == "":
 		return errors.New("--client-auth needs --client-ca FILE, the authorities that sign the clients' certificates")
 	case f.Timeout < time.Second || f.Timeout > halfshake.MaxTimeout || f.Timeout%time.Second != 0:
@@ -113,18 +121,6 @@ func (a *clientAuth) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is neither require nor request", s)
 	}
 	*a = clientAuth(text)
-	return nil
-}
-
-// A store is the URL of an external cache.
-type store string
-
-// UnmarshalText accepts the only store there is.
-func (s *store) UnmarshalText(text []byte) error {
-	if string(text) != "memory:" {
-		return fmt.Errorf("%q is not a store; there is only memory: (sessions in this process)", text)
-	}
-	*s = store(text)
 	return nil
 }
 

@@ -94,7 +94,7 @@ func TestStalledRequests(t *testing.T) {
 // TestDefaultLimits: the limits that users get are limits.
 func TestDefaultLimits(t *testing.T) {
 	l := defaultLimits
-	for name, d := range map[string]time.Duration{"handshake": l.handshake, "request": l.request, "idle": l.idle, "shutdown": l.shutdown} {
+	for name, d := range map[string]time.Duration{"handshake": l.handshake, "request": l.request, "idle": l.idle} {
 		if d <= 0 || d > 2*time.Minute {
 			t.Errorf("%s: %v", name, d)
 		}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -19,7 +20,8 @@ const (
 
 // commands are the verbs.
 type commands struct {
-	Serve serveFlags `cmd:"" help:"Serve a page over TLS that shows how each connection was made."`
+	Serve  serveFlags  `cmd:"" help:"Terminate TLS with the session cache, in front of --to or of a page that shows how each connection was made."`
+	Keygen keygenFlags `cmd:"" help:"Make a fleet key file, or add a key to one."`
 }
 
 func main() {
@@ -33,11 +35,19 @@ func main() {
 	)
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
-		fail(fmt.Errorf("%w; \"halfshake serve --help\" lists the flags", err), exitUsage)
+		fail(fmt.Errorf("%w; %s", err, whereToLook(err)), exitUsage)
 	}
 	if err := command.Run(); err != nil {
 		fail(err, exitFailure)
 	}
+}
+
+// whereToLook is the help that has what the command line got wrong.
+func whereToLook(err error) string {
+	if parsing, ok := errors.AsType[*kong.ParseError](err); ok && parsing.Context.Selected() != nil {
+		return fmt.Sprintf("\"halfshake %s --help\" lists the flags", parsing.Context.Selected().Name)
+	}
+	return "\"halfshake --help\" lists the verbs"
 }
 
 // fail prints err as one line and ends the process.

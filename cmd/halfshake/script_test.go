@@ -167,10 +167,10 @@ func logged(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalServer(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
 	p := scriptOf(ts).server
 	if neg || len(args) != 1 || signals[args[0]] == nil || p == nil {
-		ts.Fatalf("usage: start …; signal HUP|INT|TERM")
+		ts.Fatalf("usage: start …; signal HUP|INT|TERM|KILL")
 	}
 	ts.Check(p.cmd.Process.Signal(signals[args[0]]))
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +19,6 @@ type limits struct {
 	handshake   time.Duration // of the handshake, and of a request's header
 	request     time.Duration // of a request and of its answer
 	idle        time.Duration
-	shutdown    time.Duration
 	connections int // at a time, of each address
 	headerBytes int
 }
@@ -28,18 +27,19 @@ var defaultLimits = limits{
 	handshake:   10 * time.Second,
 	request:     30 * time.Second,
 	idle:        2 * time.Minute,
-	shutdown:    5 * time.Second,
 	connections: 10_000,
 	headerBytes: 64 << 10,
 }
 
 // server is a "halfshake serve" that is ready to accept.
 type server struct {
-	flags  *serveFlags
-	log    *slog.Logger
-	limits limits
-	cache  *halfshake.Cache
-	files  *tlsFiles
+	flags    *serveFlags
+	log      *slog.Logger
+	limits   limits
+	files    *tlsFiles
+	store    *store // nil for none
+	cache    *halfshake.Cache
+	draining atomic.Bool
 
 	listener net.Listener // TLS
 	metrics  net.Listener // plain HTTP; nil for none
@@ -75,27 +75,33 @@ func newServer(f *serveFlags, log *slog.Logger, l limits) (*server, error) {
 	return s, nil
 }
 
-// prepare makes all that stands between inner and the pages.
+// prepare makes all that stands between inner and the service.
 func (s *server) prepare(inner net.Listener) (err error) {
 	if s.files, err = newTLSFiles(s.flags, s.log); err != nil {
 		return err
 	}
-	if s.cache, err = halfshake.New(s.flags.cacheConfig(s.files, s.log)); err != nil {
+	if s.store, err = openStore(s.flags, s.log); err != nil {
 		return err
 	}
-	s.listener, err = s.cache.NewListener(inner, s.files.config())
-	return err
+	if s.cache, err = halfshake.New(s.cacheConfig()); err == nil {
+		s.listener, err = s.cache.NewListener(inner, s.files.config())
+	}
+	if err != nil {
+		return errors.Join(err, s.store.close())
+	}
+	return nil
 }
 
 // cacheConfig is the cache that the flags describe. Without --scope, a session
 // belongs to the content of the --client-ca file.
-func (f *serveFlags) cacheConfig(files *tlsFiles, log *slog.Logger) halfshake.Config {
+func (s *server) cacheConfig() halfshake.Config {
+	f := s.flags
 	config := halfshake.Config{
 		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxChainAge: f.MaxChainAge,
-		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Logger: log,
+		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Callbacks: s.store.callbacks(), Logger: s.log,
 	}
 	if f.Scope == "" {
-		config.TrustID = files.trustID
+		config.TrustID = s.files.trustID
 	}
 	return config
 }
@@ -103,39 +109,41 @@ func (f *serveFlags) cacheConfig(files *tlsFiles, log *slog.Logger) halfshake.Co
 // serve answers until ctx ends, and then returns nil.
 func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
 	failed := make(chan error, 2)
-	start := func(handler http.Handler, l net.Listener) *http.Server {
-		web := s.httpServer(handler)
-		go func() { failed <- web.Serve(l) }()
-		return web
+	start := func(running service, l net.Listener) service {
+		go func() { failed <- running.Serve(l) }()
+		return running
 	}
-	running := []*http.Server{start(s.pages(), s.listener)}
-	if s.metrics != nil {
-		running = append(running, start(s.metricsPages(), s.metrics))
+	running := []service{start(s.service(), s.listener)}
+	if s.metrics != nil { // it goes last, so that /readyz says what is going on
+		running = append(running, start(&web{Server: s.httpServer(s.metricsPages())}, s.metrics))
 	}
 	s.announce()
 	for {
 		select {
 		case <-hangups:
 			s.files.reload()
+			s.store.reload(s.log)
 		case err := <-failed:
 			return errors.Join(err, s.stop(running))
 		case <-ctx.Done():
-			s.log.Info("stopping")
+			s.log.Info("stopping", "drain", s.flags.Drain)
 			return s.stop(running)
 		}
 	}
 }
 
-// stop lets requests that are under way finish, up to the limit.
-func (s *server) stop(running []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.limits.shutdown)
+// stop lets what is under way finish, up to the limit, and then keeps what there
+// is to keep.
+func (s *server) stop(running []service) error {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.flags.Drain)
 	defer cancel()
-	for _, web := range running {
-		if web.Shutdown(ctx) != nil {
-			_ = web.Close()
+	for _, r := range running {
+		if err := r.Shutdown(ctx); err != nil {
+			s.log.Warn("cut off what was still under way", "error", err)
 		}
 	}
-	return s.cache.Close()
+	return errors.Join(s.cache.Close(), s.store.close())
 }
 
 // announce logs that all is ready, and what a newcomer may try.
@@ -145,7 +153,7 @@ func (s *server) announce() {
 	if s.metrics != nil {
 		metrics = s.metrics.Addr().String()
 	}
-	s.log.Info("serving", "listen", s.listener.Addr().String(), "metrics", metrics, "admin", "", "store", string(s.flags.Store), "url", url)
+	s.log.Info("serving", "listen", s.listener.Addr().String(), "metrics", metrics, "admin", "", "store", s.store.String(), "to", s.flags.To.String(), "url", url)
 	if s.flags.Cert == "" && s.flags.ClientCA == "" {
 		url += "connection.json"
 		s.log.Info("to see a session resumed, run", "command", "curl -k --http1.1 -H 'Connection: close' "+url+" "+url)

@@ -27,7 +27,6 @@ var quick = limits{
 	handshake:   time.Second,
 	request:     2 * time.Second,
 	idle:        time.Second,
-	shutdown:    300 * time.Millisecond,
 	connections: 100,
 	headerBytes: 4 << 10,
 }
@@ -37,7 +36,7 @@ func startServer(t *testing.T, l limits) *tested {
 	t.Helper()
 	flags := &serveFlags{
 		Listen: "127.0.0.1:0", Metrics: "127.0.0.1:0", StateDir: t.TempDir(), Store: "memory:",
-		Timeout: time.Minute, CacheSize: 100, CacheMode: cacheMode{halfshake.ModeServer},
+		Timeout: time.Minute, Drain: 300 * time.Millisecond, CacheSize: 100, CacheMode: cacheMode{halfshake.ModeServer},
 	}
 	r := &tested{log: &logBuffer{}, ended: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(recorded(r.log), &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -20,8 +20,10 @@ func makeStateDir(flag string) (string, error) {
 	return dir, nil
 }
 
+const withoutStateDir = "--state-dir; --store memory: with --cert and --key needs none"
+
 func stateDirError(dir string, err error) error {
-	return fmt.Errorf("state directory %s: %w; give one that can be written with --state-dir, or --cert and --key", dir, bare(err))
+	return fmt.Errorf("state directory %s: %w; give one that can be written with "+withoutStateDir, dir, bare(err))
 }
 
 // stateDirPath prefers the flag to the service manager's choice, and that to the
@@ -38,7 +40,7 @@ func stateDirPath(flag string) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", errors.New("no state directory: $HOME is not set; give one with --state-dir, or --cert and --key")
+		return "", errors.New("no state directory: $HOME is not set; give one with " + withoutStateDir)
 	}
 	return filepath.Join(home, ".local", "state", "halfshake"), nil
 }

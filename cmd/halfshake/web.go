@@ -25,7 +25,7 @@ func (s *server) httpServer(handler http.Handler) *http.Server {
 // pages is what is served over TLS.
 func (s *server) pages() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.page)
+	s.handleLive(mux)
 	mux.HandleFunc("GET /connection.json", serveConnection)
 	return secured(mux)
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -33,12 +31,17 @@ func TestMethodsAndPaths(t *testing.T) {
 		{"PUT", r.url + "/connection.json", 405},
 		{"DELETE", r.url + "/connection.json", 405},
 		{"GET", r.url + "/connection.json/", 404},
+		{"GET", r.url + "/live.json", 200},
+		{"HEAD", r.url + "/live.json", 200},
+		{"POST", r.url + "/live.json", 405},
 		{"GET", r.url + "/favicon.ico", 404},
 		{"POST", r.url + "/absent", 404},
 		{"GET", r.metrics + "/stats.json", 200},
 		{"HEAD", r.metrics + "/healthz", 200},
 		{"POST", r.metrics + "/stats.json", 405},
-		{"GET", r.metrics + "/", 404},
+		{"GET", r.metrics + "/", 200},
+		{"GET", r.metrics + "/readyz", 200},
+		{"GET", r.metrics + "/metrics", 200},
 	} {
 		response, body := request(t, c.method, c.url)
 		if response.StatusCode != c.status {
@@ -107,50 +110,6 @@ func TestSessionAge(t *testing.T) {
 	transport.CloseIdleConnections()
 	if got := age(); got != `"resumed":true "session_age_seconds":2` && got != `"resumed":true "session_age_seconds":3` {
 		t.Errorf("on another: %s", got)
-	}
-}
-
-// TestPageIsSelfContained: the policy lets the page's style through, and the page
-// asks for nothing else.
-func TestPageIsSelfContained(t *testing.T) {
-	r := startServer(t, defaultLimits)
-	response, body := request(t, "GET", r.url+"/")
-	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(body)
-	if style == nil {
-		t.Fatal("no style in the page")
-	}
-	digest := sha256.Sum256([]byte(style[1]))
-	hash := "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
-	if policy := response.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "style-src "+hash+";") {
-		t.Errorf("the policy %q does not allow the style, %s", policy, hash)
-	}
-	if found := regexp.MustCompile(`(?i)<script|<img|\ssrc=|\sstyle=|\son[a-z]+=|url\(|href="(?:https?:)?//`).FindString(body); found != "" {
-		t.Errorf("the page has %q", found)
-	}
-	for _, want := range []string{"full handshake", "TLS 1.3", "Handshakes completed</th><td>1<", "Sessions held</th><td>1<"} {
-		if !strings.Contains(body, want) {
-			t.Errorf("the page has no %q", want)
-		}
-	}
-}
-
-// TestConnectAnew: the page's button closes the connection, over either HTTP.
-func TestConnectAnew(t *testing.T) {
-	r := startServer(t, defaultLimits)
-	for _, h2 := range []bool{false, true} {
-		c := newClient(&tls.Config{}, h2)
-		c.http.Transport.(*http.Transport).DisableKeepAlives = false
-		if _, err := c.get(r.url + "/"); err != nil {
-			t.Fatal(err)
-		}
-		body, err := c.get(r.url + "/?anew=")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(body), "resumed a session") {
-			t.Errorf("HTTP/2 %v: the page after the button shows no resumption", h2)
-		}
-		c.http.CloseIdleConnections()
 	}
 }
 

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// fleetKeys finds the keys that seal the sessions in a store: those of
+// --fleet-key, or the ones in the state directory, which it makes where there are
+// none.
+type fleetKeys struct {
+	flag string // --fleet-key
+	dir  string // the state directory, where flag is empty
+	log  *slog.Logger
+}
+
+func (k fleetKeys) load() (*external.KeyRing, error) {
+	if k.flag != "" {
+		return readKeys("--fleet-key", k.flag)
+	}
+	path := filepath.Join(k.dir, "fleet.key")
+	ring, err := readKeys("fleet key", path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ring, err
+	}
+	// Of many processes that find none, one makes it and the others wait for it.
+	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
+	if err != nil {
+		return nil, stateDirError(k.dir, err)
+	}
+	defer unlock()
+	if ring, err = readKeys("fleet key", path); !errors.Is(err, fs.ErrNotExist) {
+		return ring, err
+	}
+	return k.make(path)
+}
+
+func (k fleetKeys) make(path string) (*external.KeyRing, error) {
+	ring := external.GenerateKeys(time.Now())
+	text, err := ring.MarshalText()
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(path, text); err != nil {
+		return nil, stateDirError(k.dir, err)
+	}
+	k.log.Info("made a fleet key, which seals the sessions in the store", "file", path)
+	return ring, nil
+}
+
+// readKeys reads a key file, and none that everybody may read.
+func readKeys(what, path string) (*external.KeyRing, error) {
+	text, err := readFile(what, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w, or make one with: halfshake keygen --out %s", err, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", what, path, readError(err))
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return nil, fmt.Errorf("%s %s: its mode is %04o, so every user of this machine can read or change it; run: chmod 600 %s", what, path, mode, path)
+	}
+	ring, err := external.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", what, path, own(err))
+	}
+	return ring, nil
+}
+
+// own is an error of package external without its prefix: to a user, all that the
+// command says is the command's.
+func own(err error) error { return errors.New(strings.TrimPrefix(err.Error(), "external: ")) }

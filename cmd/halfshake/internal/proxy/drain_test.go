@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// TestDrainWaitsForWebSockets: Drain returns when the last has ended by itself.
+func TestDrainWaitsForWebSockets(t *testing.T) {
+	for _, w := range http1Ways() {
+		t.Run(w.name, func(t *testing.T) {
+			f := newFront(t, w, newEcho(t), HTTPOptions{})
+			conn := dialWebSocket(t, f)
+			stopped := make(chan error, 1)
+			go func() { stopped <- f.stop(limit) }()
+			for range 5 {
+				time.Sleep(20 * time.Millisecond)
+				if err := say(conn, "still here"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			select {
+			case <-stopped:
+				t.Fatal("Drain did not wait")
+			default:
+			}
+			_ = conn.Close()
+			if err := <-stopped; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestDrainCutsWebSocketsOff: when its time is over, also one whose client does not
+// read.
+func TestDrainCutsWebSocketsOff(t *testing.T) {
+	for _, w := range http1Ways() {
+		t.Run(w.name, func(t *testing.T) {
+			flood := newSwitcher(t, "websocket", func(conn *net.TCPConn, _ *bufio.Reader) {
+				for {
+					if _, err := conn.Write(make([]byte, 64<<10)); err != nil {
+						return
+					}
+				}
+			})
+			f := newFront(t, w, flood, HTTPOptions{})
+			for range 3 {
+				conn := f.dial(t)
+				_, _ = io.WriteString(conn, upgradeRequest)
+				readResponse(t, bufio.NewReader(conn), "GET")
+			}
+			time.Sleep(100 * time.Millisecond) // until the buffers are full
+			begun := time.Now()
+			if err := f.stop(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			if took := time.Since(begun); took > limit/5 {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestDrainCutsRequestsOff: one that the backend does not answer, one whose answer
+// nobody takes, and one whose body does not come.
+func TestDrainCutsRequestsOff(t *testing.T) {
+	address := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.URL.Path == "/flood" {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, ResponseTimeout: -1})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			body, write := io.Pipe()
+			client := f.client(t)
+			answered := make(chan error, 2)
+			for _, r := range []*http.Request{newRequest(t, "GET", f.url("/"), nil), newRequest(t, "POST", f.url("/"), body)} {
+				go func() {
+					_, err := client.Do(r)
+					answered <- err
+				}()
+			}
+			send(t, client, newRequest(t, "GET", f.url("/flood"), nil).WithContext(ctx))
+			eventually(t, "three requests under way", func() bool { return f.proxy.running.size() == 3 })
+			// Not Shutdown: what Drain alone cuts off.
+			short, cancelShort := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			defer cancelShort()
+			begun := time.Now()
+			if err := f.proxy.Drain(short); err != context.DeadlineExceeded {
+				t.Error(err)
+			}
+			if took := time.Since(begun); took > limit/5 {
+				t.Errorf("it took %v", took)
+			}
+			_ = write.Close() // net/http's client waits for its own reader
+			for range 2 {
+				if err := <-answered; err == nil {
+					t.Error("a request that was cut off has an answer")
+				}
+			}
+			if response := send(t, f.client(t), newRequest(t, "GET", f.url("/"), nil)); response.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("after Drain: %s", response.Status)
+			}
+		})
+	}
+}
+
+func (g *group) size() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.members)
+}

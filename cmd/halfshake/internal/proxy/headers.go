@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// What a backend believes when a proxy says it, no client may say. These are
+// spelled as plainName spells them.
+var (
+	reserved = map[string]bool{
+		"forwarded": true,
+
+		// Who the client is: RFC 9440, and what others call it.
+		"client-cert": true, "client-cert-chain": true, "x-client-cert": true, "x-client-cert-chain": true,
+		"x-real-ip": true, "x-client-ip": true, "x-cluster-client-ip": true, "x-remote-ip": true, "x-remote-addr": true,
+		"x-originating-ip": true, "x-original-forwarded-for": true, "x-original-for": true,
+		"true-client-ip": true, "cf-connecting-ip": true, "fastly-client-ip": true, "x-envoy-external-address": true,
+
+		// What it asked for.
+		"x-scheme": true, "x-url-scheme": true, "front-end-https": true,
+		"x-host": true, "x-original-host": true, "x-http-host-override": true,
+		"x-original-proto": true, "x-original-url": true, "x-rewrite-url": true,
+
+		"proxy":          true, // in CGI it becomes HTTP_PROXY, which clients of HTTP there obey
+		"http2-settings": true, // belongs to an upgrade that is not passed on
+	}
+	reservedPrefixes = []string{"x-forwarded", "x-ssl-", "ssl-client-"}
+
+	// framing tells the backend where a request ends and what becomes of the
+	// connection. net/http writes it from what it has understood; here it matters
+	// in disguise only.
+	framing = map[string]bool{
+		"connection": true, "content-length": true, "host": true, "keep-alive": true, "te": true,
+		"trailer": true, "transfer-encoding": true, "upgrade": true, "expect": true,
+	}
+)
+
+// strip removes what is reserved, under each of its spellings.
+func strip(h http.Header) {
+	for name := range h {
+		if isReserved(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// isReserved judges a name as the least careful backend reads it. CGI, WSGI, Rack
+// and PHP make HTTP_X_FORWARDED_FOR of X_Forwarded_For as of X-Forwarded-For, and
+// the client's would then stand beside, or instead of, the proxy's.
+func isReserved(name string) bool {
+	plain := plainName(name)
+	if reserved[plain] || framing[plain] && !strings.EqualFold(plain, name) {
+		return true
+	}
+	for _, prefix := range reservedPrefixes {
+		if strings.HasPrefix(plain, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// plainName is in lower case, with a hyphen for whatever is no letter and no digit.
+func plainName(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		}
+		return '-'
+	}, name)
+}
+
+// setForwarded says who sent r, and to whom. It overwrites.
+func setForwarded(h http.Header, r *http.Request) {
+	h.Set("X-Forwarded-Proto", "https") // whatever the client named
+	if r.Host != "" {
+		h.Set("X-Forwarded-Host", r.Host)
+	}
+	if client, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		h.Set("X-Forwarded-For", client.Addr().Unmap().WithZone("").String())
+	}
+}
+
+// isWebSocket reports whether r asks for the one protocol to which a connection may
+// change. Another, h2c above all, would carry requests past all that is done here.
+func isWebSocket(r *http.Request) bool {
+	upgrade := r.Header["Upgrade"]
+	return r.ProtoMajor == 1 && r.Method == http.MethodGet && r.ContentLength == 0 &&
+		len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
+}

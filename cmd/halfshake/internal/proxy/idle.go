@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An idle ends what has not been touched for so long. A nil *idle never does.
+type idle struct {
+	begun  time.Time
+	last   atomic.Int64 // of the touches, since begun
+	expire func()
+
+	mu      sync.Mutex
+	limit   time.Duration
+	timer   *time.Timer
+	stopped bool
+}
+
+// newIdle returns an idle that calls expire, in a goroutine of its own, at most
+// once. A limit that is not positive is none.
+func newIdle(limit time.Duration, expire func()) *idle {
+	if limit <= 0 {
+		return nil
+	}
+	i := &idle{begun: time.Now(), limit: limit, expire: expire}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.timer = time.AfterFunc(limit, i.check)
+	return i
+}
+
+// touch says that something happens. It is called for every read and write, so
+// that it leaves the timer alone.
+func (i *idle) touch() {
+	if i != nil {
+		i.last.Store(int64(time.Since(i.begun)))
+	}
+}
+
+func (i *idle) check() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.stopped {
+		return
+	}
+	if left := i.left(); left > 0 {
+		i.timer.Reset(left)
+		return
+	}
+	i.stopped = true
+	go i.expire()
+}
+
+func (i *idle) left() time.Duration {
+	return i.limit - (time.Since(i.begun) - time.Duration(i.last.Load()))
+}
+
+// shorten lowers the limit from now on.
+func (i *idle) shorten(limit time.Duration) {
+	if i == nil {
+		return
+	}
+	i.touch()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if limit < i.limit && !i.stopped {
+		i.limit = limit
+		i.timer.Reset(limit)
+	}
+}
+
+// stop ends the watch. An expire that has begun goes on.
+func (i *idle) stop() {
+	if i == nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stopped = true
+	i.timer.Stop()
+}

@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// A refusal is an answer of the proxy's own. It says nothing of the backend.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r refusal) write(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(r.status)
+	_, _ = fmt.Fprintf(w, "%d %s: %s\n", r.status, http.StatusText(r.status), r.text) // a client that has gone needs no answer
+}
+
+// inspect refuses the requests that could not be passed on as what they are, and
+// returns the certificate headers of others.
+func (h *HTTP) inspect(r *http.Request) (cert certHeaders, refused *refusal) {
+	target := r.URL.RequestURI()
+	switch {
+	case r.TLS == nil:
+		// The backend would be told that it is https.
+		return cert, &refusal{http.StatusBadRequest, "the connection is not TLS"}
+	case r.Method == http.MethodConnect:
+		return cert, &refusal{http.StatusNotImplemented, "this is no proxy for other hosts"}
+	case r.URL.Opaque != "" || !strings.HasPrefix(target, "/"):
+		return cert, &refusal{http.StatusBadRequest, "the request has no path"}
+	case strings.ContainsFunc(target, isSpaceOrControl):
+		// Only HTTP/2 lets it through. In the request line of HTTP/1.1 it would
+		// begin the next word.
+		return cert, &refusal{http.StatusBadRequest, "the request's path has a space or a control character"}
+	case !isMadeOf(r.Host, hostMarks):
+		return cert, &refusal{http.StatusBadRequest, "the request's host is malformed"}
+	}
+	return h.certHeaders(r.TLS)
+}
+
+// hostMarks are what a host may have beside letters and digits (RFC 3986, section
+// 3.2), a user name excepted.
+const hostMarks = "-._~:[]%!$&'()*+,;="
+
+func isSpaceOrControl(c rune) bool { return c <= ' ' || c == 0x7f }

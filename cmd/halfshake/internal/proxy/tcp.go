@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+// TCPOptions adjust a [TCP]. Of each duration, zero means the default, and less
+// than zero means no limit.
+type TCPOptions struct {
+	// HandshakeTimeout is how long a client's TLS handshake may take; 10 s.
+	HandshakeTimeout time.Duration
+	// DialTimeout is how long connecting to the backend may take; 5 s.
+	DialTimeout time.Duration
+	// IdleTimeout ends a connection over which nothing has come from either side
+	// for so long; an hour.
+	IdleTimeout time.Duration
+
+	// Log gets the backend's failures, at most one line a second. Nil means none.
+	Log *slog.Logger
+}
+
+const (
+	defaultHandshakeTimeout = 10 * time.Second
+	// halfOpenTimeout is the idle timeout of a connection whose backend has sent
+	// all: few clients have more to say then, and some do not close.
+	halfOpenTimeout = time.Minute
+)
+
+// A TCP connects each client with the backend and passes bytes on, both ways, with
+// half-closes: a client's close_notify becomes a FIN, and a FIN of the backend's a
+// close_notify. Only that, an idle connection and a backend that cannot be reached
+// are told to the client in a close_notify. Whatever else ends a connection cuts it
+// off, since something may be missing.
+//
+// The backend learns nothing of the client, not even its address.
+type TCP struct {
+	address   string
+	dialer    net.Dialer
+	handshake time.Duration
+	idle      time.Duration
+	halfOpen  time.Duration
+	log       *slog.Logger
+	warnings  *warnings
+	buffers   buffers
+
+	running  group // of tunnels, and of calls of Serve
+	stopping context.Context
+	stop     context.CancelFunc
+}
+
+// NewTCP returns a proxy to target.
+func NewTCP(target Target, options TCPOptions) *TCP {
+	t := &TCP{
+		address:   target.Address,
+		dialer:    net.Dialer{Timeout: choose(options.DialTimeout, defaultDialTimeout)},
+		handshake: choose(options.HandshakeTimeout, defaultHandshakeTimeout),
+		idle:      choose(options.IdleTimeout, defaultIdleTimeout),
+		halfOpen:  halfOpenTimeout,
+		log:       orDiscard(options.Log),
+		warnings:  newWarnings(options.Log, target),
+	}
+	t.stopping, t.stop = context.WithCancel(context.Background())
+	return t
+}
+
+// Serve serves the connections of l, which are TLS; how many there may be is l's
+// to limit. It returns nil after Shutdown, which closes l, and otherwise why l
+// accepts no more.
+func (t *TCP) Serve(l net.Listener) error {
+	leave, ok := t.running.enter(func() {}) // it ends as Shutdown begins
+	if !ok {
+		return l.Close()
+	}
+	defer leave()
+	closed := make(chan error, 1)
+	unless := context.AfterFunc(t.stopping, func() { closed <- l.Close() })
+	err := t.acceptAll(l)
+	if !unless() {
+		return ignoreClosed(<-closed)
+	}
+	return err
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown accepts no more connections and waits until those that there are have
+// ended. Those that are left when ctx ends are cut off, and the context's error is
+// returned. After it, nothing of the proxy runs.
+func (t *TCP) Shutdown(ctx context.Context) error {
+	t.stop()
+	return t.running.drain(ctx)
+}
+
+// acceptAll starts a tunnel for each connection. It tries again, after a while,
+// when the process has run out of file descriptors.
+func (t *TCP) acceptAll(l net.Listener) error {
+	const first, longest = 5 * time.Millisecond, time.Second
+	for wait := first; ; {
+		conn, err := l.Accept()
+		if err == nil {
+			wait = first
+			t.start(conn)
+			continue
+		}
+		errno, ok := errors.AsType[syscall.Errno](err)
+		if !ok || !errno.Temporary() {
+			return err
+		}
+		t.warnings.warn("no connection can be accepted", errno.Error())
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, longest)
+		case <-t.stopping.Done():
+			return err
+		}
+	}
+}
+
+func (t *TCP) start(conn net.Conn) {
+	ctx, cancel := context.WithCancel(context.Background())
+	leave, ok := t.running.enter(cancel)
+	if !ok {
+		cancel()
+		abort(conn)
+		return
+	}
+	go func() {
+		defer leave()
+		defer cancel()
+		(&tunnel{proxy: t, ctx: ctx, cancel: cancel, client: conn}).run()
+	}()
+}
+
+// guard calls do, and a panic in it, of a TLS engine for one, is logged and ends
+// the connection only.
+func (t *TCP) guard(do func(), otherwise func()) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			t.log.Error("a connection ended in a panic", "panic", failure, "stack", string(debug.Stack()))
+			otherwise()
+		}
+	}()
+	do()
+}

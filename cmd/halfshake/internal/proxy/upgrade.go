@@ -1,0 +1,67 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+)
+
+// upgrade makes conn, of which some has been read, this exchange's.
+func (x *exchange) upgrade(conn net.Conn, read *bufio.Reader) *upgradedConn {
+	early, _ := read.Peek(read.Buffered())
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.upgraded = conn
+	if x.over { // cut off meanwhile
+		abort(conn)
+	} else {
+		x.idle = newIdle(x.proxy.idle, func() { _ = conn.Close() })
+	}
+	return &upgradedConn{Conn: conn, early: bytes.Clone(early), idle: x.idle}
+}
+
+// An upgradedConn is a client's connection that was HTTP.
+type upgradedConn struct {
+	net.Conn
+	early []byte // what came before the answer
+	idle  *idle
+}
+
+func (c *upgradedConn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	n, err := c.Conn.Read(p)
+	c.idle.touch()
+	return n, err
+}
+
+func (c *upgradedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.idle.touch()
+	return n, err
+}
+
+// CloseWrite tells the client that the backend has sent all.
+func (c *upgradedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// closeWrite is a close_notify on a TLS connection, and a FIN on a TCP one.
+func closeWrite(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.New("the connection cannot be half closed")
+	}
+	return half.CloseWrite()
+}
+
+// abort closes conn at once. A TLS connection has then no close_notify, which would
+// say that nothing is missing.
+func abort(conn net.Conn) {
+	if below, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		_ = below.NetConn().Close()
+	}
+	_ = conn.Close()
+}

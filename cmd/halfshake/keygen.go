@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/halfshake/halfshake/external"
+)
+
+// keygenFlags are the command line of "halfshake keygen".
+type keygenFlags struct {
+	Out      string        `placeholder:"FILE" help:"Make a key file with one new key, active at once. Never over an existing file."`
+	Rotate   string        `placeholder:"FILE" help:"Add a new key to this file, and drop those that no session needs any more."`
+	ActiveIn time.Duration `default:"1h" placeholder:"DURATION" help:"With --rotate: when the new key is first used; until then, copy the file to every machine and send each server a SIGHUP. Default: ${default}."`
+}
+
+// Help is the second paragraph of "halfshake keygen --help".
+func (*keygenFlags) Help() string {
+	return `The key seals the sessions in a store. Every server that shares the store needs the same file; ` +
+		`whoever has it and the store has the sessions. The file is text, of mode 0600.`
+}
+
+// Validate wants one of the two deeds.
+func (f *keygenFlags) Validate() error {
+	switch {
+	case (f.Out == "") == (f.Rotate == ""):
+		return errors.New("give --out FILE to make a key file, or --rotate FILE to add a key to one")
+	case f.ActiveIn < 0:
+		return fmt.Errorf("--active-in is %v; give 0 or more", f.ActiveIn)
+	}
+	return nil
+}
+
+// Run is the verb.
+func (f *keygenFlags) Run() error {
+	now := time.Now()
+	if f.Out != "" {
+		return f.make(now)
+	}
+	return f.rotate(now)
+}
+
+func (f *keygenFlags) make(now time.Time) error {
+	ring := external.GenerateKeys(now)
+	text, err := ring.MarshalText()
+	if err != nil {
+		return err
+	}
+	if err := createFile(f.Out, text); err != nil {
+		return fmt.Errorf("--out %s: %w", f.Out, err)
+	}
+	fmt.Printf("made %s; give it to every server that shares the store: halfshake serve --fleet-key %s\n", f.Out, f.Out)
+	return nil
+}
+
+// createFile writes a new file of mode 0600.
+func createFile(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return errors.New("the file exists; choose another name, or add a key to it with --rotate")
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; make its directory first", bare(err))
+	case err != nil:
+		return bare(err)
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		_ = os.Remove(path)
+	}
+	return bare(err)
+}
+
+func (f *keygenFlags) rotate(now time.Time) error {
+	ring, err := readKeys("--rotate", f.Rotate)
+	if err != nil {
+		return err
+	}
+	active := now.Add(f.ActiveIn)
+	next, err := ring.Rotate(now, active)
+	if err != nil {
+		return fmt.Errorf("--rotate %s: %w", f.Rotate, own(err))
+	}
+	text, err := next.MarshalText()
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(f.Rotate, text); err != nil {
+		return fmt.Errorf("--rotate %s: %w", f.Rotate, bare(err))
+	}
+	fmt.Printf("added a key to %s, active from %s on; before that, copy the file to every machine and send each server a SIGHUP\n",
+		f.Rotate, active.UTC().Truncate(time.Second).Format(time.RFC3339))
+	return nil
+}
+
+// replaceFile is writeFile for a file that is there, and keeps its owner: the
+// server that reads it may run as another user.
+func replaceFile(path string, data []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(path, data); err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) == os.Geteuid() && int(owner.Gid) == os.Getegid() {
+		return nil
+	}
+	return os.Chown(path, int(owner.Uid), int(owner.Gid))
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/halfshake/halfshake/cmd/halfshake/internal/proxy"
+)
+
+// A service is what answers the connections of a listener: an HTTP server, or the
+// proxy of --to tcp://.
+type service interface {
+	// Serve returns when Shutdown is called, or the listener fails.
+	Serve(net.Listener) error
+	// Shutdown lets what is under way finish until ctx ends, and cuts off the rest.
+	Shutdown(ctx context.Context) error
+}
+
+// service returns what --to says, or the built-in page.
+func (s *server) service() service {
+	switch s.flags.To.Scheme {
+	case "tcp":
+		return proxy.NewTCP(s.flags.To, proxy.TCPOptions{HandshakeTimeout: s.limits.handshake, Log: s.log})
+	case "http":
+		backend := proxy.NewHTTP(s.flags.To, proxy.HTTPOptions{ClientCert: s.flags.ClientCA != "", Log: s.log})
+		return &web{Server: s.httpServer(backend), drain: backend.Drain}
+	default:
+		return &web{Server: s.httpServer(s.pages())}
+	}
+}
+
+// web is an HTTP server as a service.
+type web struct {
+	*http.Server
+	drain func(context.Context) error // for what Shutdown does not wait for; nil for nothing
+}
+
+// Shutdown implements service.
+func (w *web) Shutdown(ctx context.Context) error {
+	err := w.Server.Shutdown(ctx)
+	if w.drain != nil {
+		err = errors.Join(err, w.drain(ctx))
+	}
+	if err != nil {
+		_ = w.Server.Close()
+	}
+	return err
+}

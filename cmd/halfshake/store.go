@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/external"
+	"github.com/halfshake/halfshake/stores/boltstore"
+)
+
+// A storeURL is the value of --store: memory:, bolt: or bolt:PATH.
+type storeURL string
+
+const memoryStore storeURL = "memory:"
+
+// UnmarshalText accepts the stores that this program has a driver for.
+func (s *storeURL) UnmarshalText(text []byte) error {
+	url := storeURL(text)
+	if url != memoryStore && !strings.HasPrefix(string(url), "bolt:") {
+		return fmt.Errorf("%q is not a store; there are memory: (sessions in this process alone), bolt: (a file in the state directory) and bolt:PATH", text)
+	}
+	*s = url
+	return nil
+}
+
+// A store is the external cache of a server, with what is below it.
+type store struct {
+	url      string // with its path
+	keys     fleetKeys
+	sessions *external.External
+	driver   io.Closer
+}
+
+// openStore opens the store that the flags name; nil for memory:, where the
+// internal cache is all there is.
+func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
+	if f.Store == memoryStore {
+		if f.FleetKey != "" {
+			return nil, fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave one of them out", f.FleetKey)
+		}
+		return nil, nil
+	}
+	path := strings.TrimPrefix(string(f.Store), "bolt:")
+	dir := ""
+	if path == "" || f.FleetKey == "" {
+		var err error
+		if dir, err = makeStateDir(f.StateDir); err != nil {
+			return nil, err
+		}
+	}
+	if path == "" {
+		path = filepath.Join(dir, "sessions.db")
+	}
+	keys := fleetKeys{flag: f.FleetKey, dir: dir, log: log}
+	ring, err := keys.load()
+	if err != nil {
+		return nil, err
+	}
+	driver, err := boltstore.Open(path, boltstore.Config{Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("--store %s: %w", f.Store, err)
+	}
+	sessions, err := external.New(driver, external.Config{Keys: ring, Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, driver.Close())
+	}
+	return &store{url: "bolt:" + path, keys: keys, sessions: sessions, driver: driver}, nil
+}
+
+// The methods below are those of a server without a store too, whose *store is
+// nil.
+
+func (s *store) String() string {
+	if s == nil {
+		return string(memoryStore)
+	}
+	return s.url
+}
+
+func (s *store) callbacks() halfshake.Callbacks {
+	if s == nil {
+		return halfshake.Callbacks{}
+	}
+	return s.sessions.Callbacks()
+}
+
+// stats returns nil where there is no store.
+func (s *store) stats() *external.Stats {
+	if s == nil {
+		return nil
+	}
+	stats := s.sessions.Stats()
+	return &stats
+}
+
+// reload reads the fleet's keys again; those in force stay if that fails.
+func (s *store) reload(log *slog.Logger) {
+	if s == nil {
+		return
+	}
+	ring, err := s.keys.load()
+	if err == nil {
+		err = s.sessions.SetKeys(ring)
+	}
+	if err != nil {
+		log.Error("reload failed; the fleet keys in force stay", "error", err)
+		return
+	}
+	log.Info("reloaded the fleet keys", "keys", ring)
+}
+
+// close writes what is queued.
+func (s *store) close() error {
+	if s == nil {
+		return nil
+	}
+	return errors.Join(s.sessions.Close(), s.driver.Close())
+}
