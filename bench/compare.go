@@ -31,6 +31,11 @@ func compare(runs, handshakes int) error {
 		}
 		report(w, results)
 	}
+	for _, w := range workloads[:2] {
+		if err := w.compareNew(dir, roots, runs, handshakes); err != nil {
+			return fmt.Errorf("new sessions, %s: %w", w.name, err)
+		}
+	}
 	return nil
 }
 
@@ -110,11 +115,7 @@ func measure(c *child, config *tls.Config, handshakes int) (perOp float64, hello
 func report(w workload, results []result) {
 	fmt.Printf("\n%s\n%-20s %14s %10s %20s\n", w.name, "server", "CPU µs/resume", "ratio", "ClientHello bytes")
 	for _, r := range results {
-		ratios := make([]float64, len(r.perOp))
-		for i := range ratios {
-			ratios[i] = r.perOp[i] / results[0].perOp[i]
-		}
-		fmt.Printf("%-20s %14.1f %10.3f %20d\n", r.kind, median(r.perOp)/1e3, median(ratios), r.hello)
+		fmt.Printf("%-20s %14.1f %10.3f %20d\n", r.kind, median(r.perOp)/1e3, median(ratios(r.perOp, results[0].perOp)), r.hello)
 	}
 }
 

@@ -10,42 +10,80 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/external"
+	"github.com/halfshake/halfshake/stores/boltstore"
 )
 
 // childArg makes this program one server: bench child KIND DIR.
 const childArg = "child"
 
 // kinds are the servers that are compared; the first is the peer.
-var kinds = []string{"crypto/tls ticket", "ServerConfig", "NewListener", "Server"}
+var kinds = []string{ticketKind, "ServerConfig", memoryKind, "Server", boltKind}
 
-// listen returns a listener of the given kind whose connections are TLS servers.
-func listen(kind string, config *tls.Config) (net.Listener, error) {
+const (
+	ticketKind = "crypto/tls ticket"
+	memoryKind = "NewListener"
+	boltKind   = "NewListener, bolt"
+)
+
+// listen returns a listener of the given kind whose connections are TLS servers,
+// and the External behind it, nil for none. The file of a store is in dir.
+func listen(kind, dir string, config *tls.Config) (net.Listener, *external.External, error) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if kind == kinds[0] {
-		return tls.NewListener(inner, config), nil
+	if kind == ticketKind {
+		return tls.NewListener(inner, config), nil, nil
 	}
-	cache, err := halfshake.New(halfshake.Config{Scope: "bench"})
+	sessions, err := openStore(kind, dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	settings := halfshake.Config{Scope: "bench"}
+	if sessions != nil {
+		settings.Callbacks = sessions.Callbacks()
+	}
+	cache, err := halfshake.New(settings)
+	if err != nil {
+		return nil, nil, err
 	}
 	switch kind {
 	case "ServerConfig":
 		hooked, err := cache.ServerConfig(config)
-		return tls.NewListener(inner, hooked), err
-	case "NewListener":
-		return cache.NewListener(inner, config)
+		return tls.NewListener(inner, hooked), nil, err
+	case memoryKind, boltKind:
+		l, err := cache.NewListener(inner, config)
+		return l, sessions, err
 	case "Server":
-		return serverListener{inner, cache, config}, nil
+		return serverListener{inner, cache, config}, nil, nil
 	}
-	return nil, fmt.Errorf("no kind %q of server", kind)
+	return nil, nil, fmt.Errorf("no kind %q of server", kind)
+}
+
+// openStore opens the store of a kind; nil for none. It is closed by the process's
+// end.
+func openStore(kind, dir string) (*external.External, error) {
+	if kind != boltKind {
+		return nil, nil
+	}
+	file, err := os.CreateTemp(dir, "sessions-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+		return nil, err
+	}
+	store, err := boltstore.Open(file.Name(), boltstore.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return external.New(store, external.Config{Keys: external.GenerateKeys(time.Now())})
 }
 
 type serverListener struct {
@@ -63,22 +101,31 @@ func (l serverListener) Accept() (net.Conn, error) {
 }
 
 // serveChild serves until its standard input ends. It prints its address, and
-// then, for each line of input, the CPU time in nanoseconds that it has spent.
+// then, for each line of input, the CPU time in nanoseconds that it has spent, and
+// how many sessions it has failed to write to its store.
 func serveChild(kind, dir string) error {
 	config, err := serverConfig(dir)
 	if err != nil {
 		return err
 	}
-	l, err := listen(kind, config)
+	l, sessions, err := listen(kind, dir, config)
 	if err != nil {
 		return err
 	}
 	go serve(l)
 	fmt.Println(l.Addr())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		fmt.Println(cpuTime())
+		fmt.Println(cpuTime(), notWritten(sessions))
 	}
 	return l.Close()
+}
+
+func notWritten(sessions *external.External) uint64 {
+	if sessions == nil {
+		return 0
+	}
+	stats := sessions.Stats()
+	return stats.PutDropped + stats.PutFailed
 }
 
 func cpuTime() int64 {
@@ -155,8 +202,10 @@ func (c *child) line() (string, error) {
 	return strings.TrimSpace(s), err
 }
 
-// cpu returns the CPU time that the child has spent so far, in nanoseconds.
-func (c *child) cpu() (int64, error) {
+// cpu returns the CPU time that the child has spent so far, in nanoseconds. A
+// session that was not written is an error: what was not done is not to be
+// measured.
+func (c *child) cpu() (ns int64, err error) {
 	if _, err := io.WriteString(c.in, "\n"); err != nil {
 		return 0, err
 	}
@@ -164,7 +213,14 @@ func (c *child) cpu() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(s, 10, 64)
+	var lost uint64
+	if _, err := fmt.Sscan(s, &ns, &lost); err != nil {
+		return 0, err
+	}
+	if lost > 0 {
+		return 0, fmt.Errorf("%d sessions were not written to the store", lost)
+	}
+	return ns, nil
 }
 
 func (c *child) stop() error { return errors.Join(c.in.Close(), c.cmd.Wait()) }
