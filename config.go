@@ -87,8 +87,8 @@ type Config struct {
 	// without close_notify, where the engine sees it: the zero value removes it.
 	UncleanClose UncleanClosePolicy
 
-	// SessionIDs says for which TLS 1.2 clients [Cache.NewListener] resumes by
-	// session id; 0 is [Off].
+	// SessionIDs says for which TLS 1.2 clients [Cache.NewListener] and
+	// [Cache.Server] resume by session id; 0 is [Off].
 	SessionIDs SessionIDs
 
 	// MaxPending is how many connections of a [Cache.NewListener] that reads

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/halfshake/halfshake/tls12"
 )
 
 // A Conn is a TLS connection of a server that owns its connections. Beyond what
@@ -20,9 +22,15 @@ import (
 // Its methods are safe for concurrent use as those of a *tls.Conn are. A Conn
 // that is never closed tells the cache nothing of its end.
 type Conn struct {
-	cache *Cache
-	tls   *tls.Conn
-	state *connState
+	cache  *Cache
+	state  *connState
+	choice engineChoice
+
+	// opening is held while the engine is chosen, by what the client sends first;
+	// engine is nil before, and openErr what kept it from being chosen.
+	opening sync.Mutex
+	engine  atomic.Pointer[servedConn]
+	openErr error
 
 	completion sync.Once
 	complete   atomic.Bool // the handshake is, and the cache has been told
@@ -34,7 +42,9 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 // Server returns raw as the server's side of a TLS connection whose sessions live
-// in the cache. Errors are those of [Cache.NewListener].
+// in the cache. Errors are those of [Cache.NewListener]. With Config.SessionIDs set,
+// the engine is chosen when the handshake has read the ClientHello, with no limit of
+// time but the connection's deadlines and the handshake's context.
 func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	if raw == nil {
 		return nil, errors.New("halfshake: the net.Conn is nil")
@@ -43,9 +53,57 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := c.newConnState(raw)
-	state.atCompletion = true
-	return &Conn{cache: c, state: state, tls: tls.Server(state, c.hooked(config, p, state))}, nil
+	conn := &Conn{cache: c, choice: engineChoice{c, config.Clone(), p}}
+	if c.sessionIDs == Off {
+		conn.state = c.newConnState(raw)
+		engine := conn.choice.cryptoTLS(conn.state)
+		conn.engine.Store(&engine)
+	} else {
+		conn.state = c.newConnState(&replayed{Conn: raw})
+	}
+	conn.state.atCompletion = true
+	return conn, nil
+}
+
+// open returns the engine, which it chooses if nobody has.
+func (c *Conn) open(ctx context.Context) (servedConn, error) {
+	if engine := c.engine.Load(); engine != nil {
+		return *engine, nil
+	}
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	if engine := c.engine.Load(); engine != nil || c.openErr != nil {
+		return c.opened(), c.openErr
+	}
+	data, whole, err := c.readHello(ctx)
+	if err != nil {
+		c.openErr = err
+		return nil, err
+	}
+	engine := c.choice.open(ctx, c.state, data, whole)
+	c.engine.Store(&engine)
+	return engine, nil
+}
+
+// opened returns the engine, nil if it has not been chosen.
+func (c *Conn) opened() servedConn {
+	if engine := c.engine.Load(); engine != nil {
+		return *engine
+	}
+	return nil
+}
+
+// readHello reads the ClientHello, and has it come again. As in crypto/tls, the end
+// of the context closes the connection.
+func (c *Conn) readHello(ctx context.Context) (data []byte, whole bool, err error) {
+	below := c.state.Conn.(*replayed)
+	inTime := context.AfterFunc(ctx, func() { below.Close() })
+	data, whole, err = readHello(below.Conn)
+	if !inTime() {
+		return nil, false, ctx.Err()
+	}
+	below.data = data
+	return data, whole, err
 }
 
 // Handshake runs the handshake if it has not been run; Read and Write do so too.
@@ -54,14 +112,27 @@ func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background(
 // HandshakeContext is Handshake under a context, which the callbacks receive.
 // They must not use this connection, whose handshake they are part of.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
-	if err := c.tls.HandshakeContext(ctx); err != nil {
+	engine, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := engine.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	c.completion.Do(func() {
-		c.state.complete(ctx, c.cache, c.tls.ConnectionState())
+		if !c.isTLS12() {
+			c.state.complete(ctx, c.cache, engine.ConnectionState())
+		}
 		c.complete.Store(true)
 	})
 	return nil
+}
+
+// isTLS12 reports whether the engine is package tls12, which tells the cache by
+// itself when the handshake is complete and how the connection ends.
+func (c *Conn) isTLS12() bool {
+	_, ok := c.opened().(*tls12.Conn)
+	return ok
 }
 
 // Read reads application data; see [tls.Conn.Read].
@@ -69,7 +140,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
 	}
-	n, err := c.tls.Read(b)
+	n, err := c.opened().Read(b)
 	if err == io.EOF && c.state.broken.Load() == nil { // the client's close_notify
 		c.state.settled.Store(true)
 	}
@@ -82,14 +153,17 @@ func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
 	}
-	n, err := c.tls.Write(b)
+	n, err := c.opened().Write(b)
 	c.judge(err, false)
 	return n, err
 }
 
 // CloseWrite sends close_notify; see [tls.Conn.CloseWrite].
 func (c *Conn) CloseWrite() error {
-	err := c.tls.CloseWrite()
+	if c.opened() == nil {
+		return errEarlyCloseWrite
+	}
+	err := c.opened().CloseWrite()
 	if err == nil {
 		c.notified.Store(true)
 	}
@@ -102,12 +176,16 @@ func (c *Conn) CloseWrite() error {
 // it; it is unclean if the transport had ended before, by itself and without the
 // client's close_notify, or if Close had to interrupt a Write.
 func (c *Conn) Close() error {
+	engine := c.opened()
+	if engine == nil {
+		return c.state.Close() // nothing to say before the client has spoken
+	}
 	if c.closed.Swap(true) {
-		return c.tls.Close()
+		return engine.Close()
 	}
 	c.state.settled.Store(true)
 	before := c.state.writes.Load()
-	err := c.tls.Close()
+	err := engine.Close()
 	if c.state.writes.Load() == before && !c.notified.Load() {
 		c.state.broken.CompareAndSwap(nil, &errInterrupted)
 	}
@@ -115,7 +193,10 @@ func (c *Conn) Close() error {
 	return err
 }
 
-var errInterrupted = errors.New("halfshake: Close interrupted a Write")
+var (
+	errInterrupted     = errors.New("halfshake: Close interrupted a Write")
+	errEarlyCloseWrite = errors.New("halfshake: CloseWrite called before the handshake was complete")
+)
 
 // judge removes the connection's session, once, when err or the transport says
 // that it must not be resumed: after a fatal alert, sent or received, as libssl
@@ -124,7 +205,7 @@ var errInterrupted = errors.New("halfshake: Close interrupted a Write")
 // nothing.
 func (c *Conn) judge(err error, fatal bool) {
 	switch {
-	case !c.complete.Load():
+	case !c.complete.Load() || c.isTLS12():
 	case fatal || isAlert(err):
 		c.end(Alert)
 	case c.state.broken.Load() != nil && c.cache.uncleanClose == Remove:
@@ -161,24 +242,30 @@ func (c *Conn) end(cause Cause) {
 	}
 }
 
-// ConnectionState returns what was agreed; see [tls.Conn.ConnectionState].
-func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+// ConnectionState returns what was agreed; see [tls.Conn.ConnectionState]. It is
+// zero until the handshake has begun.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if engine := c.opened(); engine != nil {
+		return engine.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
 
 // NetConn returns a connection below the TLS engine, on which [SessionOf] works;
 // its own NetConn method returns the one that was handed to [Cache.Server].
 func (c *Conn) NetConn() net.Conn { return c.state }
 
 // LocalAddr returns the local address.
-func (c *Conn) LocalAddr() net.Addr { return c.tls.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.state.LocalAddr() }
 
 // RemoteAddr returns the client's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.tls.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.state.RemoteAddr() }
 
 // SetDeadline sets both deadlines; see [tls.Conn.SetDeadline].
-func (c *Conn) SetDeadline(t time.Time) error { return c.tls.SetDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error { return c.state.SetDeadline(t) }
 
 // SetReadDeadline sets the deadline of reads; see [tls.Conn.SetReadDeadline].
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.tls.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.state.SetReadDeadline(t) }
 
 // SetWriteDeadline sets the deadline of writes; see [tls.Conn.SetWriteDeadline].
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.state.SetWriteDeadline(t) }

@@ -54,7 +54,12 @@ func (c *Cache) newConnState(raw net.Conn) *connState {
 }
 
 // NetConn returns the connection that the program handed in.
-func (s *connState) NetConn() net.Conn { return s.Conn }
+func (s *connState) NetConn() net.Conn {
+	if read, ok := s.Conn.(*replayed); ok {
+		return read.Conn
+	}
+	return s.Conn
+}
 
 // Read notes an end of the transport; the TLS engine does not read on after a
 // close_notify, so that this one came without. An end that comes with data is

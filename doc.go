@@ -15,7 +15,7 @@
 //	counters at the handshake's completion     no [1]        tls12 [1]    yes
 //	New after the handshake's completion       no [2]        tls12 [2]    yes
 //	unclean close, fatal alerts                no            tls12        yes
-//	resumption by session id in TLS 1.2        no            tls12        no
+//	resumption by session id in TLS 1.2        no            tls12        tls12
 //
 // "tls12" is for connections of package tls12, which serves those clients that
 // [Config.SessionIDs] names.

@@ -85,7 +85,7 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 		scope: e.policy.digest(e.info.ServerName), state: e.state,
 	}
 	if e.parent != nil {
-		s.chainStart = e.parent.chainStart
+		s.chainStart = min(e.parent.chainStart, now) // the clock may have been set back
 	}
 	if len(s.serverName) > 255 || len(s.alpn) > 255 || s.encodedSize() > MaxSessionSize {
 		return nil, RefusedTooLarge

@@ -156,7 +156,13 @@ var (
 		}
 	}}
 	viaServer = door{"Server", func(t testing.TB, c *Cache, config *tls.Config) opener {
-		return func(raw net.Conn) handshaker { return must(c.Server(raw, config))(t) }
+		return func(raw net.Conn) handshaker {
+			conn := must(c.Server(raw, config))(t)
+			if c.sessionIDs != Off {
+				return byID{conn}
+			}
+			return conn
+		}
 	}}
 	doors = []door{viaConfig, viaListener, viaServer}
 
@@ -170,6 +176,23 @@ var (
 		return func(raw net.Conn) handshaker { return &pendingConn{Conn: raw, queue: inner, listener: l} }
 	}}
 )
+
+// viaServerIDs is the same without a listener.
+var viaServerIDs = door{"Server, session ids", func(t testing.TB, c *Cache, config *tls.Config) opener {
+	c.sessionIDs = Always
+	return viaServer.open(t, c, config)
+}}
+
+// byID marks a connection whose client is to be of package tls12.
+type byID struct{ *Conn }
+
+// resumesByID reports whether the client of a connection is to be of package
+// tls12.
+func resumesByID(server handshaker) bool {
+	_, listened := server.(*pendingConn)
+	_, owned := server.(byID)
+	return listened || owned
+}
 
 // A pendingConn is a connection of a listener that reads ahead: Accept returns it
 // when the client has spoken.
@@ -398,8 +421,7 @@ func dial(t testing.TB, open opener, config *tls.Config, serve func(handshaker) 
 		}()
 	}()
 	near.SetDeadline(time.Now().Add(30 * time.Second))
-	_, lazy := server.(*pendingConn)
-	conn, done := clientConn(t, near, config, lazy)
+	conn, done := clientConn(t, near, config, resumesByID(server))
 	_, o.clientErr = io.ReadFull(conn, make([]byte, 1))
 	o.state = conn.ConnectionState()
 	o.resumed = o.state.DidResume
@@ -449,7 +471,7 @@ func fileConn(t testing.TB, fd int) net.Conn {
 
 // forAll runs f through each door and version.
 func forAll(t *testing.T, f func(t *testing.T, d door, version uint16)) {
-	forEach(t, append(doors, viaIDs), f)
+	forEach(t, append(doors, viaIDs, viaServerIDs), f)
 }
 
 func forEach(t *testing.T, doors []door, f func(t *testing.T, d door, version uint16)) {

@@ -18,8 +18,7 @@ import (
 type helloListener struct {
 	inner  net.Listener
 	cache  *Cache
-	config *tls.Config
-	policy policy
+	choice engineChoice
 
 	ready  chan accepted // what Accept returns
 	places chan struct{} // one for each connection on its way there
@@ -39,7 +38,7 @@ type accepted struct {
 
 func newHelloListener(inner net.Listener, c *Cache, config *tls.Config, p policy) *helloListener {
 	l := &helloListener{
-		inner: inner, cache: c, config: config, policy: p, reading: list.New(),
+		inner: inner, cache: c, choice: engineChoice{c, config, p}, reading: list.New(),
 		ready: make(chan accepted), places: make(chan struct{}, c.maxPending),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -170,55 +169,13 @@ func (l *helloListener) deliver(a accepted) bool {
 	}
 }
 
-// open chooses the engine for a connection of which data has been read. What is
-// not a ClientHello is crypto/tls's to refuse.
-func (l *helloListener) open(raw net.Conn, data []byte, whole bool) (conn net.Conn) {
-	state := l.cache.newConnState(&replayed{Conn: raw, data: data})
+// open returns the connection that Accept does.
+func (l *helloListener) open(raw net.Conn, data []byte, whole bool) net.Conn {
 	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout12)
 	defer cancel()
-	if whole && withHello(ctx, data, l.config, state, func(hello *tls.ClientHelloInfo) { conn = l.openFor(hello, state) }) {
-		return conn
+	conn := l.choice.open(ctx, l.cache.newConnState(&replayed{Conn: raw, data: data}), data, whole)
+	if conn12, ok := conn.(*tls12.Conn); ok {
+		conn12.LimitHandshake(handshakeTimeout12)
 	}
-	return tls.Server(state, l.cache.hooked(l.config, l.policy, state))
-}
-
-// openFor asks the application's GetConfigForClient, once, and serves the client
-// with what it says. A panic of its ends the connection, not the process, as in a
-// handshake under net/http.
-func (l *helloListener) openFor(hello *tls.ClientHelloInfo, state *connState) net.Conn {
-	var chosen *tls.Config
-	var failed error
-	if l.config.GetConfigForClient != nil {
-		failed = guard("GetConfigForClient", func() (err error) {
-			chosen, err = l.config.GetConfigForClient(hello)
-			return err
-		})
-	}
-	if failed == nil {
-		if conn := l.open12(hello, chosen, state); conn != nil {
-			return conn
-		}
-	}
-	answered := l.config.Clone()
-	answered.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, failed }
-	return tls.Server(state, l.cache.hooked(answered, l.policy, state))
-}
-
-// open12 returns a connection of package tls12, or nil if crypto/tls is to serve.
-func (l *helloListener) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, state *connState) net.Conn {
-	config, p := l.config, l.policy
-	if chosen != nil {
-		config, p = chosen, l.cache.policyOf(chosen)
-	}
-	if !l.cache.sessionIDs.takes(hello, config) {
-		return nil
-	}
-	p.config = config.Clone() // whatever the application does to its own later
-	conn, err := tls12.Server(state, p.config, &engine12{cache: l.cache, policy: p, conn: state})
-	if err != nil {
-		return nil
-	}
-	conn.LimitHandshake(handshakeTimeout12)
-	l.cache.counters.accept.Add(1)
 	return conn
 }

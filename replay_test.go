@@ -35,8 +35,7 @@ func recordedHello(t *testing.T, open opener, cl *client) []byte {
 		io.Copy(io.Discard, server)
 	}()
 	var sent bytes.Buffer
-	_, lazy := server.(*pendingConn)
-	conn, _ := clientConn(t, tap{near, &sent}, cl.config(), lazy)
+	conn, _ := clientConn(t, tap{near, &sent}, cl.config(), resumesByID(server))
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil || !conn.ConnectionState().DidResume {
 		t.Fatalf("not resumed, or %v", err)

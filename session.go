@@ -141,6 +141,7 @@ func (s *Session) expiredAt(now time.Time) bool { return now.After(s.Expires()) 
 func (s *Session) renewed(now time.Time) *Session {
 	r := *s
 	r.created = now.Unix()
+	r.chainStart = min(r.chainStart, r.created)
 	r.expires = r.created + (s.expires - s.created)
 	return &r
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// SessionIDs says for which clients a [Cache.NewListener] resumes TLS 1.2 by
-// session id, which crypto/tls cannot: their connections are served by package
-// tls12, and Accept returns a *tls12.Conn. Clients of TLS 1.3 and of HTTP/2, and
+// SessionIDs says for which clients a [Cache.NewListener] or [Cache.Server] resumes
+// TLS 1.2 by session id, which crypto/tls cannot: their connections are served by
+// package tls12, and the listener's Accept returns a *tls12.Conn. Clients of TLS 1.3 and of HTTP/2, and
 // what package tls12 cannot serve as well, stay with crypto/tls.
 type SessionIDs uint8
 
 const (
-	// Off: for none. The listener reads nothing ahead.
+	// Off: for none. Nothing is read ahead.
 	Off SessionIDs = iota
 	// Ticketless: for those that do not offer to take a ticket, and so could
 	// resume in no other way.
