@@ -195,31 +195,6 @@ func TestMaxChainAge(t *testing.T) {
 
 // Where a configuration from GetConfigForClient allows TLS 1.3 after all, a chain
 // of unknown age is not continued.
-// A clock that is set back makes no session that does not parse.
-func TestClockSetBack(t *testing.T) {
-	now := newClock()
-	c := newCache(t, Config{Time: now.Now})
-	open, cl := viaServer.open(t, c, serverConfig()), newClient(tls.VersionTLS13)
-	connectOK(t, open, cl)
-	now.Advance(-time.Hour)
-	if !connectOK(t, open, cl).resumed {
-		t.Fatal("not resumed")
-	}
-	for s := range c.Sessions() {
-		data, err := s.MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ParseSession(data); err != nil {
-			t.Errorf("%v: %v", s, err)
-		}
-		renewed, _ := s.renewed(now.Now().Add(-time.Hour)).MarshalBinary()
-		if _, err := ParseSession(renewed); err != nil {
-			t.Errorf("%v, renewed: %v", s, err)
-		}
-	}
-}
-
 func TestMaxChainAgeBehindGetConfigForClient(t *testing.T) {
 	base := serverConfig()
 	base.MaxVersion = tls.VersionTLS12

@@ -42,7 +42,7 @@ func newLimits(maxBytes int64) (limits, error) {
 		growth:     min(maxBytes/64, 1<<20),
 		reserve:    maxBytes / 8,
 		batchBytes: min(maxBytes/64, 4<<20),
-		batchEdits: int(min(maxBytes/16/pageSize, 1024)),
+		batchEdits: int(min(maxBytes/32/pageSize, 1024)),
 	}, nil
 }
 

@@ -185,6 +185,9 @@ func TestLowerBound(t *testing.T) {
 	if _, err := r.Get(t.Context(), key(2*entries-1)); err != nil {
 		t.Error(err)
 	}
+	if r.log.Len() > 0 {
+		t.Error(&r.log)
+	}
 }
 
 func TestMaxBytes(t *testing.T) {

@@ -91,10 +91,7 @@ func (s *Store) commit() (more bool) {
 	}
 	t, err := s.write(f, b, 0)
 	if errors.Is(err, berrors.ErrMaxSizeReached) {
-		// The free pages are too scattered, or the batch touches too many. What is
-		// evicted in one transaction is free in the next.
-		if evicted, failed := s.write(f, newBatch(), s.limits.reserve); failed == nil {
-			s.settle(newBatch(), evicted, nil)
+		if err = s.makeRoom(f); err == nil {
 			t, err = s.write(f, b, 0)
 		}
 	}
@@ -104,6 +101,19 @@ func (s *Store) commit() (more bool) {
 	}
 	s.sweep.Reset(s.untilSweep(t.next))
 	return t.more
+}
+
+// makeRoom evicts where the free pages are too few, too scattered, or the batch
+// touches too many. What goes in one transaction is free in the next.
+func (s *Store) makeRoom(f *file) error {
+	f.db.MaxSize = f.most + f.spare
+	defer func() { f.db.MaxSize = f.most }()
+	b := newBatch()
+	evicted, err := s.write(f, b, s.limits.reserve)
+	if err == nil {
+		s.settle(b, evicted, nil)
+	}
+	return err
 }
 
 // next returns the batch to write: the one that failed before, if there is one.

@@ -27,6 +27,9 @@ type file struct {
 	db     *bbolt.DB
 	f      *os.File
 	broken chan struct{} // closed when damage was found
+
+	most  int // the size up to which it may grow
+	spare int // and how much beyond, for a transaction that makes room
 }
 
 // damage is the error of a file that is not as we wrote it.
@@ -58,15 +61,22 @@ func guard(do func() error) (err error) {
 // openBolt opens the file that f is, which is locked and was checked, and closes
 // f if it cannot.
 func openBolt(f *os.File, limits limits) (*file, error) {
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
 	opened := &file{f: f, broken: make(chan struct{})}
-	err := guard(func() (err error) {
+	opened.spare = int(max(limits.file, info.Size())) / 32
+	opened.most = max(int(limits.file)-opened.spare, int(info.Size()))
+	err = guard(func() (err error) {
 		opened.db, err = bbolt.Open(f.Name(), 0, &bbolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 			PageSize: pageSize,
 			// Linear in the number of changes, where the default one is linear in
 			// the number of free pages for each.
 			FreelistType: bbolt.FreelistMapType,
-			MaxSize:      int(limits.file),
+			MaxSize:      opened.most,
 			// All of it from the start, so that no commit has to wait for all reads
 			// to end before it maps more.
 			InitialMmapSize: int(limits.file),

@@ -222,9 +222,9 @@ func (l *logLines) String() string {
 // eventually waits until something holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(6 * limit); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not in %v: %s", 6*limit, what)
+			t.Fatalf("not in %v: %s", patience, what)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -62,6 +63,15 @@ func TestReservedHeaders(t *testing.T) {
 			t.Errorf("X-Forwarded-For: %q", got)
 		}
 	})
+}
+
+// TestNotTLS: a plain connection is not passed on as a TLS one.
+func TestNotTLS(t *testing.T) {
+	w := httptest.NewRecorder()
+	NewHTTP(Target{"http", deadAddress(t)}, HTTPOptions{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("status %d", w.Code)
+	}
 }
 
 // TestClientAddress: without a port, without a zone, and IPv4 as such.

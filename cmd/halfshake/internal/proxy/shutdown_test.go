@@ -32,7 +32,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	var fronts []*front
 	var configs []*tls.Config // whose clients resume: a thousand full handshakes take long
 	for _, w := range http1Ways() {
-		fronts = append(fronts, newFront(t, w, backend, HTTPOptions{ResponseTimeout: 6 * limit}))
+		fronts = append(fronts, newFront(t, w, backend, HTTPOptions{ResponseTimeout: -1, StallTimeout: -1}))
 		configs = append(configs, clientConfig(w.version))
 	}
 	var whole atomic.Int32
@@ -50,7 +50,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	eventually(t, "a thousand requests at the backend", func() bool { return accepted.Load() == clients })
 	stopped := make(chan error, len(fronts))
 	for _, f := range fronts {
-		go func() { stopped <- f.stop(6 * limit) }()
+		go func() { stopped <- f.stop(patience) }()
 	}
 	time.Sleep(100 * time.Millisecond)
 	release()
@@ -75,7 +75,7 @@ func requestOnce(addr string, config *tls.Config, places chan struct{}, page int
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(6 * limit))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		return err
 	}

@@ -18,23 +18,23 @@ func TestLongExchange(t *testing.T) {
 	const parts = 12
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(1200 * time.Millisecond)
 		for range parts {
 			_, _ = fmt.Fprintf(w, "%d,", len(body))
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 	}
 	address := newBackend(t, backend)
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFront(t, w, address, HTTPOptions{StallTimeout: 300 * time.Millisecond}, shortTimeouts)
+			f := newFront(t, w, address, HTTPOptions{StallTimeout: time.Second}, shortTimeouts)
 			body, write := io.Pipe()
 			go func() {
 				for range parts {
 					_, _ = io.WriteString(write, "x")
-					time.Sleep(50 * time.Millisecond)
+					time.Sleep(100 * time.Millisecond)
 				}
 				_ = write.Close()
 			}()

@@ -72,22 +72,23 @@ func TestTCPBackendDead(t *testing.T) {
 // one over which something comes, in either direction, is not.
 func TestTCPIdle(t *testing.T) {
 	ticks := func(conn net.Conn) {
-		for range 8 {
+		for range 12 {
 			_, _ = io.WriteString(conn, "tick")
-			time.Sleep(60 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 		_, _ = io.Copy(io.Discard, conn)
 	}
-	overEachGate(t, ticks, TCPOptions{IdleTimeout: 300 * time.Millisecond}, func(t *testing.T, g *gate) {
+	overEachGate(t, ticks, TCPOptions{IdleTimeout: time.Second}, func(t *testing.T, g *gate) {
+		t.Parallel()
 		below := &watched{Conn: dialRaw(t, g.addr)}
 		conn := tls.Client(below, clientConfig(g.way.version))
-		got := make([]byte, 32)
+		got := make([]byte, 48)
 		if _, err := io.ReadFull(conn, got); err != nil {
 			t.Fatal(err)
 		}
-		for range 8 {
+		for range 12 {
 			_, _ = io.WriteString(conn, "tock")
-			time.Sleep(60 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 		if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 || !below.endedProperly() {
 			t.Errorf("%q, %v, close_notify %v", rest, err, below.endedProperly())

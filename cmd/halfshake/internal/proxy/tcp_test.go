@@ -105,7 +105,7 @@ func TestTCPMany(t *testing.T) {
 	})
 	var gates []*gate
 	for _, w := range tcpWays {
-		gates = append(gates, newGate(t, w, backend, TCPOptions{HandshakeTimeout: 6 * limit}))
+		gates = append(gates, newGate(t, w, backend, TCPOptions{HandshakeTimeout: patience}))
 	}
 	var work sync.WaitGroup
 	places := make(chan struct{}, 16)
@@ -119,7 +119,7 @@ func TestTCPMany(t *testing.T) {
 	eventually(t, "all connections at the backend", func() bool { return came.Load() == clients })
 	stopped := make(chan error, len(gates))
 	for _, g := range gates {
-		go func() { stopped <- g.stop(6 * limit) }()
+		go func() { stopped <- g.stop(patience) }()
 	}
 	time.Sleep(50 * time.Millisecond)
 	release()
@@ -139,7 +139,7 @@ func echoOnce(g *gate, places chan struct{}) error {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(6 * limit))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, strings.Repeat("x", 10_000)); err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func TestWebSocket(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				time.Sleep(150 * time.Millisecond)
+				time.Sleep(300 * time.Millisecond)
 			}
 		})
 	}
@@ -75,7 +75,7 @@ func TestWebSocket(t *testing.T) {
 
 // shortTimeouts are those that a long exchange outlives.
 func shortTimeouts(s *http.Server, _ *tls.Config) {
-	s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 700*time.Millisecond, 700*time.Millisecond, 700*time.Millisecond
 }
 
 // newSwitcher is a backend that changes the protocol and then does as it is told.
@@ -187,10 +187,11 @@ func TestUpgradeIdle(t *testing.T) {
 	echo := newEcho(t)
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {
-			f := newFront(t, w, echo, HTTPOptions{IdleTimeout: 300 * time.Millisecond})
+			t.Parallel()
+			f := newFront(t, w, echo, HTTPOptions{IdleTimeout: time.Second})
 			conn := dialWebSocket(t, f)
-			for range 8 {
-				time.Sleep(60 * time.Millisecond)
+			for range 12 {
+				time.Sleep(100 * time.Millisecond)
 				if err := say(conn, "still here"); err != nil {
 					t.Fatal(err)
 				}

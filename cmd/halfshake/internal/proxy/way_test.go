@@ -11,8 +11,12 @@ import (
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
-// limit is how long a test waits for what should come at once.
-const limit = 10 * time.Second
+const (
+	// limit is how long a test waits for what should come at once.
+	limit = 10 * time.Second
+	// patience is how long it waits for a thousand such things, on a busy machine.
+	patience = 4 * time.Minute
+)
 
 // ca signs the certificates of the tests: of the front ends, and of their clients.
 var (
