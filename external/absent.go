@@ -38,6 +38,12 @@ func (a *absentees) place(key Key) {
 	a.next = (a.next + 1) % a.size
 }
 
+func (a *absentees) forget(key Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.until, key)
+}
+
 func (a *absentees) has(key Key) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

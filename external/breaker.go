@@ -31,23 +31,30 @@ func newBreaker(operation string, log *slog.Logger) *breaker {
 	return &breaker{operation: operation, log: log, pause: firstPause}
 }
 
-// allow reports whether a call may be made. The caller tells its outcome by one of
-// the three methods below.
-func (b *breaker) allow() bool {
+// An attempt is a call that a breaker has allowed. The caller tells its outcome by
+// one of the three methods.
+type attempt struct {
+	*breaker
+	trial bool // the one that is made while the breaker is open
+}
+
+// allow reports whether a call may be made.
+func (b *breaker) allow() (a attempt, allowed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.open {
-		return true
+		return attempt{b, false}, true
 	}
 	if b.trying || time.Now().Before(b.until) {
-		return false
+		return attempt{}, false
 	}
 	b.trying = true
-	return true
+	return attempt{b, true}, true
 }
 
 // succeeded says that the store answered, be it that it has no such entry.
-func (b *breaker) succeeded() {
+func (a attempt) succeeded() {
+	b := a.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open && b.log != nil {
@@ -57,7 +64,8 @@ func (b *breaker) succeeded() {
 }
 
 // failed says that the store answered with an error or not in time.
-func (b *breaker) failed(err error) {
+func (a attempt) failed(err error) {
+	b := a.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures++
@@ -68,7 +76,7 @@ func (b *breaker) failed(err error) {
 			b.log.Warn("session store does not answer; handshakes go on without it",
 				"operation", b.operation, "error", err.Error())
 		}
-	case !b.trying: // closed, or a call that was begun before it opened
+	case !b.open || !a.trial: // or it was begun before the breaker opened
 		return
 	}
 	b.trying = false
@@ -77,10 +85,12 @@ func (b *breaker) failed(err error) {
 }
 
 // undecided says that the caller gave up before the store could answer.
-func (b *breaker) undecided() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.trying = false
+func (a attempt) undecided() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trial {
+		a.trying = false
+	}
 }
 
 // closed reports whether calls go through.

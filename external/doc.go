@@ -20,7 +20,7 @@
 // the fleet's key and the entry's.
 //
 // Who reads the store learns how many sessions there are, when each was put there
-// and when it expires, and its size, rounded up to a power of two: large ones are
+// and when it expires, and which of eight sizes it has: large ones are
 // those of clients with certificates. Not who they are, nor which of them belong
 // together. Who watches the store's traffic learns the same, and which entries are
 // asked for.
@@ -36,8 +36,8 @@
 // recorded connections of TLS 1.2 that were made or resumed with them, as with the
 // key of stateless tickets; in TLS 1.3 the key exchange of each connection protects
 // it. Forward secrecy returns when the entry is erased everywhere, backups
-// included, or its key is: a rotated key is dropped from the ring as soon as no
-// session under it can be valid.
+// included, or its key is: a rotation drops the keys under which no session can be
+// valid any more.
 //
 // # What a fault of the store costs
 //
@@ -45,6 +45,8 @@
 // in a row the store is left alone for a while and then tried again; that, and
 // nothing else, is logged. Writes are queued and made in the background; when the
 // queue is full, new sessions are not stored. A removal is tried again until it
-// succeeds or its session has expired; the process that asked for it does not
-// resume the session meanwhile, whatever the store answers. [Stats] counts it all.
+// succeeds or its session has expired, as far as the queue has room for it; the
+// process that asked for it does not find the session meanwhile, whatever the store
+// answers, as long as it runs and no more than 32,768 were removed since. What is
+// queued when the process is killed is lost, removals too. [Stats] counts it all.
 package external

@@ -64,7 +64,9 @@ func (e *External) Callbacks() halfshake.Callbacks {
 }
 
 // SetKeys makes ring the keys from now on. Sessions made under a key that it does
-// not hold are not found any more.
+// not hold are not found any more in the store. Those that a Cache holds itself are:
+// where the old keys are to be worthless at once, remove each whose id
+// [KeyRing.Made] does not know.
 func (e *External) SetKeys(ring *KeyRing) error {
 	if ring == nil || len(ring.keys) == 0 {
 		return errors.New("external: SetKeys: there is no key in the ring")
@@ -101,11 +103,16 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 		return true
 	}
 	key := k.name(id)
+	if e.removed.has(key) { // once removed, for ever: a removal may still be on its way
+		e.counters.removed.Add(1)
+		return true
+	}
 	value, err := sealSession(k, key, s)
 	if err != nil {
 		e.counters.putDropped.Add(1)
 		return true
 	}
+	e.absent.forget(key) // who saw the id on the wire may have asked for it already
 	w := &write{key: key, value: value, expires: s.Expires()}
 	if e.writeThrough > 0 {
 		w.done = make(chan struct{})

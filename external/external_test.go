@@ -284,6 +284,63 @@ func TestOneTriesTheStore(t *testing.T) {
 	})
 }
 
+// A call that was begun before the breaker opened says nothing about the trial.
+func TestLateFailureIsNotTheTrials(t *testing.T) {
+	b := newBreaker("read", nil)
+	late, _ := b.allow()
+	for range failuresToOpen {
+		a, _ := b.allow()
+		a.failed(errors.New("down"))
+	}
+	b.until = time.Now()
+	if _, allowed := b.allow(); !allowed {
+		t.Fatal("no trial after the pause")
+	}
+	pause := b.pause
+	late.failed(errors.New("late"))
+	if late.undecided(); !b.trying || b.pause != pause {
+		t.Error("a late outcome ended the trial")
+	}
+	if _, allowed := b.allow(); allowed {
+		t.Error("a second trial was allowed")
+	}
+	if late.succeeded(); !b.closed() {
+		t.Error("a late success is a success")
+	}
+}
+
+// Who asks for an id before its session is stored does not hide the session.
+func TestPutIsNotHiddenByAnEarlierMiss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, mapStore(), Config{})
+		s := f.newSession(t)
+		f.get(t, s)
+		f.put(t, s)
+		synctest.Wait()
+		if f.get(t, s) == nil {
+			t.Error("not found")
+		}
+	})
+}
+
+// Reads that Close ends are not the store's fault.
+func TestCloseIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &callStore{get: func(ctx context.Context, _ Key) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }}
+		f := newFixture(t, store, Config{ReadLimit: time.Hour})
+		for range 20 {
+			s := f.newSession(t)
+			go f.get(t, s)
+		}
+		synctest.Wait()
+		f.Close()
+		synctest.Wait()
+		if got := f.log.messages(); len(got) != 0 {
+			t.Errorf("the log says: %q", got)
+		}
+	})
+}
+
 // The set of absent keys is bounded, and forgets the eldest.
 func TestAbsenteesAreBounded(t *testing.T) {
 	a := newAbsentees(100)
@@ -424,6 +481,9 @@ func TestSetKeys(t *testing.T) {
 		}
 		if f.get(t, old) != nil || f.Stats().Foreign != 1 {
 			t.Error("a session of a dropped key is found")
+		}
+		if !rotated.Made(old.ID()) || f.External.keys.Load().Made(old.ID()) {
+			t.Error("Made does not tell whose an id is")
 		}
 		if f.SetKeys(nil) == nil || f.SetKeys(&KeyRing{}) == nil {
 			t.Error("SetKeys takes a ring without a key")

@@ -78,6 +78,9 @@ func (r *KeyRing) current(now time.Time) *fleetKey {
 	return &r.keys[0]
 }
 
+// Made reports whether the id was made under one of the keys.
+func (r *KeyRing) Made(id []byte) bool { return r.maker(id) != nil }
+
 // maker returns the key under which the id was made, nil if none of these was
 // used for it. It asks those not yet active too: another machine's clock may be
 // ahead.

@@ -1,6 +1,7 @@
 package external
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -28,24 +29,39 @@ func (l *lane) init(size int) {
 	l.waits = make(map[Key]*write)
 }
 
-// add queues op. It returns the write whose place op took, and false if there is
-// no room.
+// add queues op, and returns false if there is no room. The write that waited for
+// the key, if there was one, is returned and will not be made: not even if there is
+// no room for a removal that was to take its place.
 func (l *lane) add(op *write) (instead *write, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	instead = l.waits[op.key]
-	if l.closed || instead == nil && *l.tally(op) >= l.size {
+	if l.closed {
 		return nil, false
+	}
+	if instead = l.waits[op.key]; instead != nil {
+		*l.tally(instead)--
+	}
+	if *l.tally(op) >= l.size {
+		l.cancel(instead)
+		return instead, false
 	}
 	if instead == nil {
 		l.queue = append(l.queue, op.key)
-	} else {
-		*l.tally(instead)--
 	}
 	l.waits[op.key] = op
 	*l.tally(op)++
 	l.signal()
 	return instead, true
+}
+
+// cancel takes a write that is no longer counted out of the queue.
+func (l *lane) cancel(op *write) {
+	if op == nil {
+		return
+	}
+	delete(l.waits, op.key)
+	at := slices.Index(l.queue, op.key)
+	l.queue = slices.Delete(l.queue, at, at+1)
 }
 
 // tally is the count to which op belongs.

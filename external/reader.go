@@ -48,7 +48,8 @@ type answer struct {
 // read asks the store once, and returns no later than the limit. Whatever is not a
 // value or ErrNotFound has been counted when it returns.
 func (r *reader) read(ctx context.Context, key Key) ([]byte, error) {
-	if !r.state.allow() {
+	attempt, allowed := r.state.allow()
+	if !allowed {
 		r.counters.readSkipped.Add(1)
 		return nil, errSkipped
 	}
@@ -56,15 +57,15 @@ func (r *reader) read(ctx context.Context, key Key) ([]byte, error) {
 	defer cancel()
 	answers := make(chan answer, 1)
 	if !r.start(limited, key, answers) {
-		r.state.undecided()
+		attempt.undecided()
 		r.counters.readLimited.Add(1)
 		return nil, errLimited
 	}
 	select {
 	case a := <-answers:
-		return r.judge(ctx, a)
+		return r.judge(ctx, attempt, a)
 	case <-limited.Done():
-		return r.judge(ctx, answer{err: limited.Err()})
+		return r.judge(ctx, attempt, answer{err: limited.Err()})
 	}
 }
 
@@ -93,21 +94,22 @@ func (r *reader) start(ctx context.Context, key Key, answers chan<- answer) bool
 }
 
 // judge tells the breaker of the answer and counts a failure. A handshake that has
-// run out of its own time, or whose client is gone, says nothing about the store.
-func (r *reader) judge(ctx context.Context, a answer) ([]byte, error) {
+// run out of its own time, or whose client is gone, says nothing about the store;
+// nor does one that close has ended.
+func (r *reader) judge(ctx context.Context, made attempt, a answer) ([]byte, error) {
 	switch {
 	case a.err == nil && len(a.value) > 0:
-		r.state.succeeded()
+		made.succeeded()
 		return a.value, nil
 	case a.err == nil || errors.Is(a.err, ErrNotFound):
-		r.state.succeeded()
+		made.succeeded()
 		return nil, ErrNotFound
-	case ctx.Err() != nil:
-		r.state.undecided()
+	case ctx.Err() != nil || r.ctx.Err() != nil:
+		made.undecided()
 		r.counters.readFailed.Add(1)
 		return nil, a.err
 	default:
-		r.state.failed(a.err)
+		made.failed(a.err)
 		r.counters.readFailed.Add(1)
 		return nil, a.err
 	}

@@ -8,8 +8,8 @@ type Stats struct {
 	// Hits counts the look-ups that found a session, those of them too that were
 	// still on their way to the store.
 	Hits uint64 `json:"hits"`
-	// NotFound counts those for which there was none, Removed those for a session
-	// that this process has removed, and Foreign those for an id that was made
+	// NotFound counts those for which there was none, Removed those (and Puts) for a
+	// session that this process has removed, and Foreign those for an id that was made
 	// under none of the keys and is not looked up in the store.
 	NotFound uint64 `json:"not_found"`
 	Removed  uint64 `json:"removed"`
@@ -41,7 +41,7 @@ type Stats struct {
 	Queued      uint64 `json:"queued"`
 	QueuedBytes uint64 `json:"queued_bytes"`
 	// Reading, Putting and Deleting say whether the store does what it is asked to,
-	// as far as is known.
+	// as of the last call of that kind.
 	Reading  bool `json:"reading"`
 	Putting  bool `json:"putting"`
 	Deleting bool `json:"deleting"`

@@ -23,8 +23,8 @@ import (
 // to the caller. An error may mean that the deed was done all the same. Errors carry
 // no value, and no key but in the form of [Key.String].
 type Store interface {
-	// Put stores value, of 1 to [MaxValueSize] bytes, under key until expires, in
-	// place of what is there. Where expires has passed already, nothing is there
+	// Put stores value, of 1 to [MaxValueSize] bytes, under key until expires (whether
+	// that instant is included is the driver's choice), in place of what is there. Where expires has passed already, nothing is there
 	// afterwards.
 	Put(ctx context.Context, key Key, value []byte, expires time.Time) error
 

@@ -30,8 +30,9 @@ type writer struct {
 
 const (
 	// laneCount is how many writes are under way at most: enough for a database
-	// that is some milliseconds away.
-	laneCount = 8
+	// that is some milliseconds away, and for removals from one that commits each
+	// to the disk but lets some share a commit.
+	laneCount = 32
 	// retryPause is how long an idle lane waits before it tries a failed removal
 	// again.
 	retryPause = time.Second
@@ -76,15 +77,14 @@ func (w *writer) add(op *write) bool {
 		return false
 	}
 	instead, ok := w.lane(op.key).add(op)
-	if !ok {
-		w.drop(op)
-		return false
-	}
 	if instead != nil && !instead.isDelete() {
 		w.drop(instead)
 		instead.over()
 	}
-	return true
+	if !ok {
+		w.drop(op)
+	}
+	return ok
 }
 
 // drop counts a write that will not be made.
@@ -124,9 +124,12 @@ func (w *writer) carryOut(op *write) (again bool) {
 	case time.Now().After(op.expires), w.ctx.Err() != nil:
 		w.drop(op)
 		return false
-	case !w.breaker(op).allow():
+	}
+	attempt, allowed := w.breaker(op).allow()
+	switch {
+	case !allowed:
 		return w.givenUp(op)
-	case w.call(op) == nil:
+	case w.call(op, attempt) == nil:
 		w.succeeded(op)
 		return false
 	case op.isDelete():
@@ -168,13 +171,12 @@ func (w *writer) succeeded(op *write) {
 // call makes the write at the store. One that does not end in its time counts as a
 // failure then, but the lane waits for it: what comes next for the same key must
 // come after it.
-func (w *writer) call(op *write) error {
-	state := w.breaker(op)
+func (w *writer) call(op *write, a attempt) error {
 	ctx, cancel := context.WithTimeout(w.ctx, writeLimit)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		if w.ctx.Err() == nil { // else it is close that ends the call
-			state.failed(ctx.Err())
+			a.failed(ctx.Err())
 		}
 	})
 	_, err := guarded(func() ([]byte, error) {
@@ -186,10 +188,10 @@ func (w *writer) call(op *write) error {
 	inTime := stop()
 	switch {
 	case err == nil || errors.Is(err, ErrNotFound) && op.isDelete():
-		state.succeeded()
+		a.succeeded()
 		return nil
 	case inTime:
-		state.failed(err)
+		a.failed(err)
 	}
 	return err
 }

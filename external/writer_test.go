@@ -131,7 +131,7 @@ func TestQueueIsBounded(t *testing.T) {
 			f.remove(s, halfshake.Explicit)
 		}
 		st = f.Stats()
-		if st.Queued > 2*10*laneCount || st.DeleteDropped < 1000-21*laneCount {
+		if st.Queued > 10*laneCount || st.DeleteDropped < 1000-11*laneCount || st.PutDropped+laneCount < 1000 {
 			t.Errorf("%+v", st)
 		}
 		for _, s := range sessions { // dropped or not
@@ -167,6 +167,48 @@ func TestRemovalsHaveRoomOfTheirOwn(t *testing.T) {
 		}
 		if st := f.Stats(); st.PutDropped == 0 || st.DeleteDropped != 0 {
 			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Removals that take the place of puts are bounded too; a put whose removal finds
+// no room is not made either.
+func TestRemovalsOfWaitingPutsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		f := newFixture(t, g, Config{QueueSize: 10 * laneCount})
+		for range 200 * laneCount {
+			s := f.newSession(t)
+			f.put(t, s)
+			f.remove(s, halfshake.Alert)
+		}
+		st := f.Stats()
+		if st.Queued > 11*laneCount || st.DeleteDropped < 150*laneCount {
+			t.Errorf("%+v", st)
+		}
+		for i := range f.writes.lanes {
+			l := &f.writes.lanes[i]
+			if len(l.queue) != len(l.waits) || len(l.waits) != l.puts+l.deletes || l.puts != 0 || l.deletes > 10 {
+				t.Errorf("lane %d: %d in the queue, %d wait, %d puts, %d removals", i, len(l.queue), len(l.waits), l.puts, l.deletes)
+			}
+		}
+	})
+}
+
+// A session that was removed is not put again, so that its removal, which may be
+// made later, is the last word.
+func TestRemovedIsNotPut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h history
+		store := mapStore()
+		f := newFixture(t, store, Config{})
+		s := f.newSession(t)
+		f.remove(s, halfshake.Declined)
+		store.put = func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil }
+		f.put(t, s)
+		synctest.Wait()
+		if h.String() != "" || f.Stats().Removed != 1 {
+			t.Errorf("%v; %+v", &h, f.Stats())
 		}
 	})
 }
@@ -355,7 +397,7 @@ func TestHungWrite(t *testing.T) {
 			delete: func(context.Context, Key) error { h.add("delete"); return nil },
 		}
 		f := newFixture(t, store, Config{})
-		sessions := make([]*halfshake.Session, 100)
+		sessions := make([]*halfshake.Session, 50*laneCount)
 		for i := range sessions {
 			sessions[i] = f.newSession(t)
 			f.put(t, sessions[i])
@@ -372,7 +414,7 @@ func TestHungWrite(t *testing.T) {
 		close(release)
 		time.Sleep(longestPause)
 		puts, deletes := strings.Count(h.String(), "put"), strings.Count(h.String(), "delete")
-		if puts != laneCount || deletes != 100 || !strings.HasPrefix(h.String(), "put") {
+		if puts != laneCount || deletes != len(sessions) || !strings.HasPrefix(h.String(), "put") {
 			t.Errorf("%d puts, %d deletes", puts, deletes)
 		}
 	})
