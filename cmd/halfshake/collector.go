@@ -22,7 +22,7 @@ var (
 	cacheFullMetric    = describe("cache_full_total", "Sessions that were evicted from a full internal cache.")
 	refusedMetric      = describe("refused_total", "Sessions that were not resumed, or not cached, by reason.", "reason")
 
-	storeReadsMetric   = describe("store_reads_total", "Look-ups in the store, by outcome.", "outcome")
+	storeReadsMetric   = describe("store_reads_total", "Session ids looked up beyond the internal cache, by outcome; foreign and removed ones cost no read.", "outcome")
 	storePutsMetric    = describe("store_puts_total", "Sessions for the store, by outcome.", "outcome")
 	storeDeletesMetric = describe("store_deletes_total", "Removals from the store, by outcome.", "outcome")
 	storeQueuedMetric  = describe("store_queued", "Writes that wait.")

@@ -15,24 +15,40 @@ const maxFileSize = 8 << 20
 
 // readFile reads the file that a flag names.
 func readFile(flag, path string) ([]byte, error) {
-	data, err := readBounded(path)
+	data, _, err := readBounded(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, path, readError(err))
 	}
 	return data, nil
 }
 
-func readBounded(path string) ([]byte, error) {
+// readBounded returns the content of a file, and what is known of that very file.
+func readBounded(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err == nil && len(data) > maxFileSize {
 		err = fmt.Errorf("larger than %d MiB; name a PEM file", maxFileSize>>20)
 	}
-	return data, err
+	return data, info, err
+}
+
+// foreignOwner reports whether a file belongs to neither root nor the user that this
+// process runs as, and to whom.
+func foreignOwner(info fs.FileInfo) (owner int, foreign bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	owner = int(stat.Uid)
+	return owner, owner != 0 && owner != os.Geteuid()
 }
 
 // readError is err without the path, which the caller names, and with the mend.
@@ -58,7 +74,34 @@ func bare(err error) error {
 
 // writeFile puts a file of mode 0600 in place at once: a reader sees the old
 // content or the new, also after a crash.
-func writeFile(path string, data []byte) (err error) {
+func writeFile(path string, data []byte) error {
+	return writeFileAs(path, data, func(*os.File) error { return nil })
+}
+
+// replaceFile is writeFile for a file that is there: it keeps its mode and owner,
+// since who reads it may be another user, and what a symbolic link leads to is
+// replaced, not the link.
+func replaceFile(path string, data []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return writeFileAs(path, data, func(file *os.File) error {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			if err := file.Chown(int(stat.Uid), int(stat.Gid)); err != nil {
+				return err
+			}
+		}
+		return file.Chmod(info.Mode().Perm())
+	})
+}
+
+// writeFileAs calls as with the new file before it takes its place.
+func writeFileAs(path string, data []byte, as func(*os.File) error) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
@@ -69,7 +112,7 @@ func writeFile(path string, data []byte) (err error) {
 		}
 	}()
 	_, err = file.Write(data)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err = errors.Join(err, as(file), file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), path)

@@ -24,22 +24,30 @@ type fleetKeys struct {
 	log  *slog.Logger
 }
 
+// load reads the keys.
 func (k fleetKeys) load() (*external.KeyRing, error) {
 	if k.flag != "" {
 		return readKeys("--fleet-key", k.flag)
 	}
-	path := filepath.Join(k.dir, "fleet.key")
-	ring, err := readKeys("fleet key", path)
-	if !errors.Is(err, fs.ErrNotExist) {
+	return readKeys("fleet key", k.path())
+}
+
+func (k fleetKeys) path() string { return filepath.Join(k.dir, "fleet.key") }
+
+// loadOrMake is load for a start, which may be the first.
+func (k fleetKeys) loadOrMake() (*external.KeyRing, error) {
+	ring, err := k.load()
+	if k.flag != "" || !errors.Is(err, fs.ErrNotExist) {
 		return ring, err
 	}
+	path := k.path()
 	// Of many processes that find none, one makes it and the others wait for it.
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
 	if err != nil {
 		return nil, stateDirError(k.dir, err)
 	}
 	defer unlock()
-	if ring, err = readKeys("fleet key", path); !errors.Is(err, fs.ErrNotExist) {
+	if ring, err = k.load(); !errors.Is(err, fs.ErrNotExist) {
 		return ring, err
 	}
 	return k.make(path)
@@ -58,21 +66,20 @@ func (k fleetKeys) make(path string) (*external.KeyRing, error) {
 	return ring, nil
 }
 
-// readKeys reads a key file, and none that everybody may read.
+// readKeys reads a key file, and none that somebody else may read or has made.
 func readKeys(what, path string) (*external.KeyRing, error) {
-	text, err := readFile(what, path)
+	text, info, err := readBounded(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w, or make one with: halfshake keygen --out %s", err, path)
+		return nil, fmt.Errorf("%s %s: %w, or make one with: halfshake keygen --out %s", what, path, readError(err), path)
 	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", what, path, readError(err))
 	}
-	if mode := info.Mode().Perm(); mode&0o007 != 0 {
-		return nil, fmt.Errorf("%s %s: its mode is %04o, so every user of this machine can read or change it; run: chmod 600 %s", what, path, mode, path)
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		return nil, fmt.Errorf("%s %s: its mode is %04o, so other users of this machine can read or change it; run: chmod 600 %s", what, path, mode, path)
+	}
+	if owner, foreign := foreignOwner(info); foreign {
+		return nil, fmt.Errorf("%s %s: it belongs to the user with id %d, who can read it; run: chown %d %s", what, path, owner, os.Geteuid(), path)
 	}
 	ring, err := external.ParseKeys(text)
 	if err != nil {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/halfshake/halfshake/external"
 )
@@ -76,6 +77,14 @@ func createFile(path string, data []byte) error {
 }
 
 func (f *keygenFlags) rotate(now time.Time) error {
+	if _, err := readKeys("--rotate", f.Rotate); err != nil {
+		return err
+	}
+	unlock, err := lockedfile.MutexAt(f.Rotate + ".lock").Lock() // two at once would lose a key
+	if err != nil {
+		return fmt.Errorf("--rotate %s: %w", f.Rotate, bare(err))
+	}
+	defer unlock()
 	ring, err := readKeys("--rotate", f.Rotate)
 	if err != nil {
 		return err
@@ -95,21 +104,4 @@ func (f *keygenFlags) rotate(now time.Time) error {
 	fmt.Printf("added a key to %s, active from %s on; before that, copy the file to every machine and send each server a SIGHUP\n",
 		f.Rotate, active.UTC().Truncate(time.Second).Format(time.RFC3339))
 	return nil
-}
-
-// replaceFile is writeFile for a file that is there, and keeps its owner: the
-// server that reads it may run as another user.
-func replaceFile(path string, data []byte) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(path, data); err != nil {
-		return err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(owner.Uid) == os.Geteuid() && int(owner.Gid) == os.Getegid() {
-		return nil
-	}
-	return os.Chown(path, int(owner.Uid), int(owner.Gid))
 }

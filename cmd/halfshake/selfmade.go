@@ -57,7 +57,7 @@ func (s selfMade) load() (tls.Certificate, error) {
 
 // read returns fs.ErrNotExist also for a certificate that is to be replaced.
 func (s selfMade) read() (tls.Certificate, error) {
-	data, err := readBounded(s.path())
+	data, _, err := readBounded(s.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return tls.Certificate{}, err
 	}

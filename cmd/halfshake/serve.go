@@ -122,7 +122,7 @@ func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		select {
 		case <-hangups:
 			s.files.reload()
-			s.store.reload(s.log)
+			s.store.reload(s.cache, s.log)
 		case err := <-failed:
 			return errors.Join(err, s.stop(running))
 		case <-ctx.Done():
@@ -143,7 +143,10 @@ func (s *server) stop(running []service) error {
 			s.log.Warn("cut off what was still under way", "error", err)
 		}
 	}
-	return errors.Join(s.cache.Close(), s.store.close())
+	if err := errors.Join(s.cache.Close(), s.store.close()); err != nil {
+		s.log.Error("not all sessions were kept", "error", err)
+	}
+	return nil
 }
 
 // announce logs that all is ready, and what a newcomer may try.

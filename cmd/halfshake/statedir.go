@@ -17,6 +17,16 @@ func makeStateDir(flag string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", stateDirError(dir, err)
 	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", stateDirError(dir, err)
+	}
+	if owner, foreign := foreignOwner(info); foreign {
+		return "", stateDirError(dir, fmt.Errorf("it belongs to the user with id %d, who could put a key of his own into it", owner))
+	}
+	if mode := info.Mode().Perm(); mode&0o002 != 0 {
+		return "", stateDirError(dir, fmt.Errorf("its mode is %04o, so every user of this machine can put files into it; run chmod 700 on it, or", mode))
+	}
 	return dir, nil
 }
 

@@ -57,7 +57,7 @@ func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
 		path = filepath.Join(dir, "sessions.db")
 	}
 	keys := fleetKeys{flag: f.FleetKey, dir: dir, log: log}
-	ring, err := keys.load()
+	ring, err := keys.loadOrMake()
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +98,10 @@ func (s *store) stats() *external.Stats {
 	return &stats
 }
 
-// reload reads the fleet's keys again; those in force stay if that fails.
-func (s *store) reload(log *slog.Logger) {
+// reload reads the fleet's keys again; those in force stay if that fails. Sessions
+// that cache holds itself and that were made under a key which is gone go too: who
+// replaces a stolen key does not want them resumed.
+func (s *store) reload(cache *halfshake.Cache, log *slog.Logger) {
 	if s == nil {
 		return
 	}
@@ -111,7 +113,13 @@ func (s *store) reload(log *slog.Logger) {
 		log.Error("reload failed; the fleet keys in force stay", "error", err)
 		return
 	}
-	log.Info("reloaded the fleet keys", "keys", ring)
+	dropped := 0
+	for session := range cache.Sessions() {
+		if !ring.Made(session.ID()) && cache.Remove(session) {
+			dropped++
+		}
+	}
+	log.Info("reloaded the fleet keys", "keys", ring, "sessions_dropped", dropped)
 }
 
 // close writes what is queued.
