@@ -43,13 +43,13 @@ func ParseKeys(text []byte) (*KeyRing, error) {
 	header, rest, _ := bytes.Cut(text, []byte("\n"))
 	switch {
 	case len(text) == 0:
-		return nil, badKeys("it is empty; make one with \"halfshake keygen\"")
+		return nil, badKeys("it is empty; delete it and make one with \"halfshake keygen\"")
 	case string(header) == keyFileHeader+"\r":
 		return nil, badKeys("its lines end in CR LF; end them in LF alone")
 	case string(header) != keyFileHeader:
 		return nil, badKeys("line 1 is not %q", keyFileHeader)
 	case len(rest) == 0:
-		return nil, badKeys("there is no key in it; make one with \"halfshake keygen\"")
+		return nil, badKeys("there is no key in it; delete it and make one with \"halfshake keygen\"")
 	case rest[len(rest)-1] != '\n':
 		return nil, badKeys("its last line does not end; it may have been cut off")
 	case len(text) > maxKeyFile:

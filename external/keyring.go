@@ -46,7 +46,7 @@ func (r *KeyRing) Rotate(now, active time.Time) (*KeyRing, error) {
 	next := randomKey(active)
 	kept := r.stillOpening(now)
 	if last := kept[len(kept)-1]; !next.active.After(last.active) {
-		return nil, fmt.Errorf("external: the new key would be active from %s on, and there is one that is active from %s on; choose a later time",
+		return nil, fmt.Errorf("external: the new key would be active from %s on, and there is one that is active from %s on: its line is the file's last; choose a later time",
 			stamp(next.active), stamp(last.active))
 	}
 	if len(kept) == MaxKeys {
@@ -96,12 +96,11 @@ func (r *KeyRing) maker(id []byte) *fleetKey {
 // String says how many keys there are and when each became or becomes active.
 func (r KeyRing) String() string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "KeyRing(%d keys, active from", len(r.keys))
+	fmt.Fprintf(&b, "%d, active from", len(r.keys))
 	for _, k := range r.keys {
 		b.WriteByte(' ')
 		b.WriteString(stamp(k.active))
 	}
-	b.WriteByte(')')
 	return b.String()
 }
 

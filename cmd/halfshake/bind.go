@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 
 	"golang.org/x/net/netutil"
@@ -38,8 +39,18 @@ func (b bound) close() {
 	}
 }
 
+// network keeps an IPv4 address to IPv4: 0.0.0.0 is not every address of IPv6 too,
+// which a firewall may not know of.
+func network(a address) string {
+	host, _, _ := net.SplitHostPort(string(a))
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
 func bind(flag string, a address, connections int) (net.Listener, error) {
-	listener, err := net.Listen("tcp", string(a))
+	listener, err := net.Listen(network(a), string(a))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s %s: the address is in use; stop what listens there, or choose another (port 0 picks a free one)", flag, a)

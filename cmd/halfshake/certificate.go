@@ -18,10 +18,6 @@ func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 			return tls.Certificate{}, err
 		}
 		return selfMade{dir: dir, log: t.log}.load()
-	case f.Key == "":
-		return tls.Certificate{}, fmt.Errorf("--cert %s needs --key FILE, its private key", f.Cert)
-	case f.Cert == "":
-		return tls.Certificate{}, fmt.Errorf("--key %s needs --cert FILE, its certificate", f.Key)
 	}
 	cert, err := readFile("--cert", f.Cert)
 	if err != nil {

@@ -40,16 +40,18 @@ func readBounded(path string) ([]byte, fs.FileInfo, error) {
 	return data, info, err
 }
 
-// foreignOwner reports whether a file belongs to neither root nor the user that this
-// process runs as, and to whom.
-func foreignOwner(info fs.FileInfo) (owner int, foreign bool) {
+// ownerOf returns the id of the user to whom a file belongs.
+func ownerOf(info fs.FileInfo) int {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, false
+		return os.Geteuid()
 	}
-	owner = int(stat.Uid)
-	return owner, owner != 0 && owner != os.Geteuid()
+	return int(stat.Uid)
 }
+
+// isForeign reports whether a user is neither root nor the one that this process
+// runs as.
+func isForeign(owner int) bool { return owner != 0 && owner != os.Geteuid() }
 
 // readError is err without the path, which the caller names, and with the mend.
 func readError(err error) error {

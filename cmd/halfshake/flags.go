@@ -34,7 +34,7 @@ type serveFlags struct {
 	FleetKey    string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
 	Timeout     time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
 	CacheSize   int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
-	CacheMode   cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. Default: ${default}."`
+	CacheMode   cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off nothing is kept, and no store opened. Default: ${default}."`
 	SessionIDs  sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
 	MaxChainAge time.Duration `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming. Default: no limit but each session's timeout."`
 
@@ -63,6 +63,7 @@ func flagValues() kong.Vars {
 	return kong.Vars{
 		"timeout": halfshake.DefaultTimeout.String(),
 		"size":    fmt.Sprint(halfshake.DefaultSize),
+		"version": version(),
 		"modes":   strings.Join(modeWords(), ", "),
 	}
 }
@@ -73,6 +74,12 @@ func (f *serveFlags) Validate() error {
 	switch {
 	case f.To.Given() && (f.Cert == "" || f.Key == ""):
 		return errors.New("--to needs --cert FILE and --key FILE: a self-signed certificate is for trying out alone")
+	case f.Cert != "" && f.Key == "":
+		return fmt.Errorf("--cert %s needs --key FILE, its private key", f.Cert)
+	case f.Key != "" && f.Cert == "":
+		return fmt.Errorf("--key %s needs --cert FILE, its certificate", f.Key)
+	case f.Store == memoryStore && f.FleetKey != "":
+		return fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave one of them out", f.FleetKey)
 	case f.Drain < 0:
 		return fmt.Errorf("--drain is %v; give 0 or more", f.Drain)
 	case f.ClientAuth != "" && f.ClientCA == "":

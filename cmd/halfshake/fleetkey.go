@@ -26,10 +26,15 @@ type fleetKeys struct {
 
 // load reads the keys.
 func (k fleetKeys) load() (*external.KeyRing, error) {
-	if k.flag != "" {
-		return readKeys("--fleet-key", k.flag)
+	what, path := "--fleet-key", k.flag
+	if path == "" {
+		what, path = "fleet key", k.path()
 	}
-	return readKeys("fleet key", k.path())
+	ring, owner, err := readKeys(what, path)
+	if err == nil && isForeign(owner) {
+		return nil, fmt.Errorf("%s %s: it belongs to the user with id %d, who can read it; run: chown %d %s", what, path, owner, os.Geteuid(), path)
+	}
+	return ring, err
 }
 
 func (k fleetKeys) path() string { return filepath.Join(k.dir, "fleet.key") }
@@ -63,29 +68,28 @@ func (k fleetKeys) make(path string) (*external.KeyRing, error) {
 		return nil, stateDirError(k.dir, err)
 	}
 	k.log.Info("made a fleet key, which seals the sessions in the store", "file", path)
+	if _, err := os.Stat(filepath.Join(k.dir, storeFile)); err == nil {
+		k.log.Warn("the sessions that are in the store already were sealed with another key and are lost", "store", filepath.Join(k.dir, storeFile))
+	}
 	return ring, nil
 }
 
-// readKeys reads a key file, and none that somebody else may read or has made.
-func readKeys(what, path string) (*external.KeyRing, error) {
+// readKeys reads a key file, and none that everybody may read, and says whose it is.
+func readKeys(what, path string) (ring *external.KeyRing, owner int, err error) {
 	text, info, err := readBounded(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s %s: %w, or make one with: halfshake keygen --out %s", what, path, readError(err), path)
+		return nil, 0, fmt.Errorf("%s %s: %w, or make one with: halfshake keygen --out %s", what, path, readError(err), path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", what, path, readError(err))
+		return nil, 0, fmt.Errorf("%s %s: %w", what, path, readError(err))
+	}
+	if ring, err = external.ParseKeys(text); err != nil {
+		return nil, 0, fmt.Errorf("%s %s: %w", what, path, own(err))
 	}
 	if mode := info.Mode().Perm(); mode&0o027 != 0 {
-		return nil, fmt.Errorf("%s %s: its mode is %04o, so other users of this machine can read or change it; run: chmod 600 %s", what, path, mode, path)
+		return nil, 0, fmt.Errorf("%s %s: its mode is %04o, so other users of this machine can read or change it; run: chmod 600 %s", what, path, mode, path)
 	}
-	if owner, foreign := foreignOwner(info); foreign {
-		return nil, fmt.Errorf("%s %s: it belongs to the user with id %d, who can read it; run: chown %d %s", what, path, owner, os.Geteuid(), path)
-	}
-	ring, err := external.ParseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", what, path, own(err))
-	}
-	return ring, nil
+	return ring, ownerOf(info), nil
 }
 
 // own is an error of package external without its prefix: to a user, all that the

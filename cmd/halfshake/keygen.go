@@ -19,6 +19,9 @@ type keygenFlags struct {
 	ActiveIn time.Duration `default:"1h" placeholder:"DURATION" help:"With --rotate: when the new key is first used; until then, copy the file to every machine and send each server a SIGHUP. Default: ${default}."`
 }
 
+// maxActiveIn keeps a slip of the hand from blocking the next rotations.
+const maxActiveIn = 30 * 24 * time.Hour
+
 // Help is the second paragraph of "halfshake keygen --help".
 func (*keygenFlags) Help() string {
 	return `The key seals the sessions in a store. Every server that shares the store needs the same file; ` +
@@ -30,8 +33,8 @@ func (f *keygenFlags) Validate() error {
 	switch {
 	case (f.Out == "") == (f.Rotate == ""):
 		return errors.New("give --out FILE to make a key file, or --rotate FILE to add a key to one")
-	case f.ActiveIn < 0:
-		return fmt.Errorf("--active-in is %v; give 0 or more", f.ActiveIn)
+	case f.ActiveIn < 0 || f.ActiveIn > maxActiveIn:
+		return fmt.Errorf("--active-in is %v; give 0s to %v", f.ActiveIn, maxActiveIn)
 	}
 	return nil
 }
@@ -77,7 +80,7 @@ func createFile(path string, data []byte) error {
 }
 
 func (f *keygenFlags) rotate(now time.Time) error {
-	if _, err := readKeys("--rotate", f.Rotate); err != nil {
+	if _, _, err := readKeys("--rotate", f.Rotate); err != nil {
 		return err
 	}
 	unlock, err := lockedfile.MutexAt(f.Rotate + ".lock").Lock() // two at once would lose a key
@@ -85,7 +88,7 @@ func (f *keygenFlags) rotate(now time.Time) error {
 		return fmt.Errorf("--rotate %s: %w", f.Rotate, bare(err))
 	}
 	defer unlock()
-	ring, err := readKeys("--rotate", f.Rotate)
+	ring, _, err := readKeys("--rotate", f.Rotate)
 	if err != nil {
 		return err
 	}

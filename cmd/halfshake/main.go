@@ -22,6 +22,8 @@ const (
 type commands struct {
 	Serve  serveFlags  `cmd:"" help:"Terminate TLS with the session cache, in front of --to or of a page that shows how each connection was made."`
 	Keygen keygenFlags `cmd:"" help:"Make a fleet key file, or add a key to one."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 func main() {

@@ -72,6 +72,12 @@ func (s *served) terminate(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	s.expectEnd(t)
+}
+
+// expectEnd waits until the server has ended by itself.
+func (s *served) expectEnd(t *testing.T) {
+	t.Helper()
 	select {
 	case <-s.done:
 	case <-time.After(scriptLimit):

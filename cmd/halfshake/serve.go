@@ -126,7 +126,7 @@ func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		case err := <-failed:
 			return errors.Join(err, s.stop(running))
 		case <-ctx.Done():
-			s.log.Info("stopping", "drain", s.flags.Drain)
+			s.log.Info("stopping", "drain", s.flags.Drain.String())
 			return s.stop(running)
 		}
 	}
@@ -139,8 +139,8 @@ func (s *server) stop(running []service) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.flags.Drain)
 	defer cancel()
 	for _, r := range running {
-		if err := r.Shutdown(ctx); err != nil {
-			s.log.Warn("cut off what was still under way", "error", err)
+		if r.Shutdown(ctx) != nil {
+			s.log.Warn("cut off what was still under way", "after", s.flags.Drain.String())
 		}
 	}
 	if err := errors.Join(s.cache.Close(), s.store.close()); err != nil {

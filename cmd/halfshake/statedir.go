@@ -21,16 +21,16 @@ func makeStateDir(flag string) (string, error) {
 	if err != nil {
 		return "", stateDirError(dir, err)
 	}
-	if owner, foreign := foreignOwner(info); foreign {
+	if owner := ownerOf(info); isForeign(owner) {
 		return "", stateDirError(dir, fmt.Errorf("it belongs to the user with id %d, who could put a key of his own into it", owner))
 	}
 	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return "", stateDirError(dir, fmt.Errorf("its mode is %04o, so every user of this machine can put files into it; run chmod 700 on it, or", mode))
+		return "", stateDirError(dir, fmt.Errorf("its mode is %04o, so every user of this machine can put files into it; run: chmod 700 %s", mode, dir))
 	}
 	return dir, nil
 }
 
-const withoutStateDir = "--state-dir; --store memory: with --cert and --key needs none"
+const withoutStateDir = "--state-dir, or do without: --store memory: --cert FILE --key FILE"
 
 func stateDirError(dir string, err error) error {
 	return fmt.Errorf("state directory %s: %w; give one that can be written with "+withoutStateDir, dir, bare(err))

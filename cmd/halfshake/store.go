@@ -16,7 +16,10 @@ import (
 // A storeURL is the value of --store: memory:, bolt: or bolt:PATH.
 type storeURL string
 
-const memoryStore storeURL = "memory:"
+const (
+	memoryStore storeURL = "memory:"
+	storeFile            = "sessions.db" // of bolt:, in the state directory
+)
 
 // UnmarshalText accepts the stores that this program has a driver for.
 func (s *storeURL) UnmarshalText(text []byte) error {
@@ -37,12 +40,11 @@ type store struct {
 }
 
 // openStore opens the store that the flags name; nil for memory:, where the
-// internal cache is all there is.
+// internal cache is all there is, and for --cache-mode off: in OpenSSL's mode of
+// that name, what a store still has would be resumed, and who turns the cache off
+// does not mean that.
 func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
-	if f.Store == memoryStore {
-		if f.FleetKey != "" {
-			return nil, fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave one of them out", f.FleetKey)
-		}
+	if f.Store == memoryStore || f.CacheMode.Mode == halfshake.ModeOff {
 		return nil, nil
 	}
 	path := strings.TrimPrefix(string(f.Store), "bolt:")
@@ -54,7 +56,7 @@ func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
 		}
 	}
 	if path == "" {
-		path = filepath.Join(dir, "sessions.db")
+		path = filepath.Join(dir, storeFile)
 	}
 	keys := fleetKeys{flag: f.FleetKey, dir: dir, log: log}
 	ring, err := keys.loadOrMake()
@@ -63,7 +65,7 @@ func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
 	}
 	driver, err := boltstore.Open(path, boltstore.Config{Logger: log})
 	if err != nil {
-		return nil, fmt.Errorf("--store %s: %w", f.Store, err)
+		return nil, fmt.Errorf("--store: %s", strings.TrimPrefix(err.Error(), "boltstore: "))
 	}
 	sessions, err := external.New(driver, external.Config{Keys: ring, Logger: log})
 	if err != nil {
