@@ -17,14 +17,14 @@ const asideMark = ".damaged-"
 
 // retire sets f aside if its path still names it, and abandons it.
 func (f *file) retire(path string, logger *slog.Logger, cause error) error {
-	same, err := isAt(f.f, path)
+	same, err := isAt(f.info, path)
 	if err != nil {
 		return err
 	}
-	if same {
-		if err := setAside(path, logger, cause); err != nil {
-			return err
-		}
+	if !same {
+		logger.Error("the store's file is gone from its place; a new one is begun without its sessions", "file", path, "error", cause)
+	} else if err := setAside(path, logger, cause); err != nil {
+		return err
 	}
 	f.abandon()
 	return nil

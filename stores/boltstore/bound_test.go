@@ -190,6 +190,36 @@ func TestLowerBound(t *testing.T) {
 	}
 }
 
+// TestRoomIsMadeWhereNoPageIsFree has a file that may not grow any more, and is
+// not yet at its bound by what is in use.
+func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
+	r := newRigIn(t, quickDir(t), Config{})
+	put := func(n int) {
+		if err := r.Put(t.Context(), key(n), value(1000), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 2000 {
+		put(n)
+	}
+	r.flush(t)
+	r.file.most = int(r.fileSize())
+	r.file.full = r.file.most + 2<<20
+	r.file.db.MaxSize = r.file.most
+	for n := 2000; n < 4000; n += 5 {
+		for i := range 5 {
+			put(n + i)
+		}
+		r.flush(t)
+	}
+	if n := len(r.index); n > 3500 {
+		t.Errorf("%d entries are there, and no room was made", n)
+	}
+	if r.log.Len() > 0 {
+		t.Error(&r.log)
+	}
+}
+
 func TestMaxBytes(t *testing.T) {
 	for _, bad := range []int64{-1, 1, minMaxBytes - 1} {
 		if s, err := Open(t.TempDir()+"/s.db", Config{MaxBytes: bad}); err == nil {

@@ -160,6 +160,9 @@ func (c *checker) session(flags uint32, key, value []byte) error {
 		return damaged("a session's record or checksum is wrong")
 	}
 	e := id(key)
+	if _, twice := c.found.index[e.key()]; twice {
+		return damaged("a session is there twice")
+	}
 	c.found.index[e.key()] = slot{expires: e.expires()}
 	return nil
 }

@@ -83,7 +83,7 @@ func (s *Store) dismiss() error {
 // commit writes what is pending, and lets entries expire. It tells whether there
 // is more to do at once.
 func (s *Store) commit() (more bool) {
-	f, err := s.ready()
+	f, err := s.present()
 	b := s.next()
 	if err != nil {
 		s.settle(b, trimmed{}, err)
@@ -106,12 +106,14 @@ func (s *Store) commit() (more bool) {
 // makeRoom evicts where the free pages are too few, too scattered, or the batch
 // touches too many. What goes in one transaction is free in the next.
 func (s *Store) makeRoom(f *file) error {
-	f.db.MaxSize = f.most + f.spare
+	f.db.MaxSize = f.full
 	defer func() { f.db.MaxSize = f.most }()
 	b := newBatch()
 	evicted, err := s.write(f, b, s.limits.reserve)
 	if err == nil {
-		s.settle(b, evicted, nil)
+		s.mu.Lock()
+		s.follow(b, evicted)
+		s.mu.Unlock()
 	}
 	return err
 }
@@ -167,7 +169,8 @@ func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 // errNothing ends a transaction that has nothing to write.
 var errNothing = errors.New("nothing to commit")
 
-// settle makes the index follow the transaction, and ends the attempt.
+// settle makes the index follow the transaction, and ends the attempt of the batch
+// that next returned.
 func (s *Store) settle(b *batch, t trimmed, err error) {
 	again := s.failing
 	s.report(err)
@@ -184,10 +187,18 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 		s.failure = nil
 	}
 	defer b.attempt.end(nil)
+	s.follow(b, t)
+	s.committing = nil
+	if again || s.open.half(s.limits) {
+		s.hurry()
+	}
+}
+
+// follow makes the index the same as the file, after a transaction. Its caller
+// holds mu.
+func (s *Store) follow(b *batch, t trimmed) {
 	for _, e := range t.gone {
-		if s.index[e.key()].expires == e.expires() {
-			delete(s.index, e.key())
-		}
+		delete(s.index, e.key())
 	}
 	for key, c := range b.changes {
 		if c.record == nil {
@@ -198,12 +209,6 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 	}
 	if b.log != nil {
 		s.log = b.log
-	}
-	if b == s.committing {
-		s.committing = nil
-		if again || s.open.half(s.limits) {
-			s.hurry()
-		}
 	}
 }
 

@@ -1,13 +1,12 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/halfshake/halfshake/external"
 )
 
 // hang makes commits wait, as on a disk that does not answer, until it is called
@@ -46,14 +45,16 @@ func TestHungCommits(t *testing.T) {
 		r.put(key(n), v)
 	}
 	r.flush(t)
+	old := []byte("old")
+	must(t, r.CompareAndSwap(t.Context(), nil, old))
 	end := r.hang()
 	wantInTime(t, "Delete", func(ctx context.Context) error { return r.Delete(ctx, key(0)) })
 	wantInTime(t, "Take", func(ctx context.Context) error { _, err := r.Take(ctx, key(1)); return err })
-	wantInTime(t, "CompareAndSwap", func(ctx context.Context) error { return r.CompareAndSwap(ctx, nil, v) })
+	wantInTime(t, "CompareAndSwap", func(ctx context.Context) error { return r.CompareAndSwap(ctx, old, v) })
 	for n := range 2 {
 		r.wantAbsent(key(n)) // all the same
 	}
-	if log, err := r.Load(t.Context()); !errors.Is(err, external.ErrNotFound) {
+	if log, err := r.Load(t.Context()); !bytes.Equal(log, old) {
 		t.Errorf("Load returned a log of %d bytes, %v, which a crash would take back", len(log), err)
 	}
 	r.want(key(2), v)
@@ -84,8 +85,8 @@ func TestHungCommits(t *testing.T) {
 	r.reopen(Config{})
 	r.wantAbsent(key(0))
 	r.wantAbsent(key(1))
-	if _, err := r.Load(t.Context()); err != nil {
-		t.Error(err)
+	if log, err := r.Load(t.Context()); !bytes.Equal(log, v) {
+		t.Error(len(log), err)
 	}
 }
 
@@ -104,6 +105,25 @@ func TestHungReads(t *testing.T) {
 		<-hung
 	}
 	r.want(key(1), numbered(1))
+}
+
+// TestHungRead has one that hangs in bbolt, behind a Close that waits for a
+// transaction to end; and then a file that is closed.
+func TestHungRead(t *testing.T) {
+	r := newRig(t, Config{})
+	r.put(key(1), numbered(1))
+	r.flush(t)
+	must(t, r.CompareAndSwap(t.Context(), nil, []byte("log")))
+	db := r.file.db
+	tx, err := db.Begin(false)
+	must(t, err)
+	closed := make(chan error)
+	go func() { closed <- db.Close() }()
+	time.Sleep(20 * time.Millisecond)
+	wantInTime(t, "Get", func(ctx context.Context) error { _, err := r.Get(ctx, key(1)); return err })
+	must(t, tx.Rollback())
+	must(t, <-closed)
+	r.wantReplaced()
 }
 
 // TestCloseEndsWaits has calls that wait for a commit which never comes.

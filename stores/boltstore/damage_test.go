@@ -105,6 +105,8 @@ func TestDamage(t *testing.T) {
 		"another bbolt":    {anotherBolt(t, nil), "its pages have 4096 bytes"},
 		"another's":        {anotherBolt(t, func(o *bbolt.Options) { o.PageSize = pageSize }), "bucket of something else"},
 		"of the future":    {bytes.ReplaceAll(whole, formatValue, []byte("halfshake boltstore 2")), "halfshake boltstore 2"},
+		"a first page":     {flipped(whole, pageHeaderSize+12), "checksum of its first pages"},
+		"a second page":    {flipped(whole, pageSize+pageHeaderSize+12), "checksum of its first pages"},
 		"shifted":          {whole[1:], "no bbolt file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +135,12 @@ func TestDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+func flipped(data []byte, at int) []byte {
+	data = bytes.Clone(data)
+	data[at] ^= 1
+	return data
 }
 
 func anotherBolt(t *testing.T, change func(*bbolt.Options)) []byte {

@@ -26,10 +26,11 @@ const pageSize = 16 << 10
 type file struct {
 	db     *bbolt.DB
 	f      *os.File
+	info   os.FileInfo
 	broken chan struct{} // closed when damage was found
 
-	most  int // the size up to which it may grow
-	spare int // and how much beyond, for a transaction that makes room
+	most int // the size up to which it may grow
+	full int // and up to which a transaction that makes room may have it grow
 }
 
 // damage is the error of a file that is not as we wrote it.
@@ -47,9 +48,9 @@ func isDamage(err error) bool {
 }
 
 // guard turns a panic into an error. bbolt asserts what it reads by panicking,
-// and faults where the file is shorter than its pages say: the goroutine must
-// have called debug.SetPanicOnFault.
+// and faults where the file is shorter than its pages say.
 func guard(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = damaged("%v", p)
@@ -66,9 +67,9 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 		f.Close()
 		return nil, err
 	}
-	opened := &file{f: f, broken: make(chan struct{})}
-	opened.spare = int(max(limits.file, info.Size())) / 32
-	opened.most = max(int(limits.file)-opened.spare, int(info.Size()))
+	opened := &file{f: f, info: info, broken: make(chan struct{})}
+	opened.full = int(max(limits.file, info.Size()))
+	opened.most = opened.full - int(limits.file)/32
 	err = guard(func() (err error) {
 		opened.db, err = bbolt.Open(f.Name(), 0, &bbolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
@@ -79,7 +80,7 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 			MaxSize:      opened.most,
 			// All of it from the start, so that no commit has to wait for all reads
 			// to end before it maps more.
-			InitialMmapSize: int(limits.file),
+			InitialMmapSize: opened.full,
 		})
 		if err != nil {
 			return err
@@ -118,10 +119,7 @@ const stuckAfter = 2 * time.Second
 // bbolt with a lock that this transaction waits for in vain.
 func (f *file) update(do func(*bbolt.Tx) error) error {
 	done := make(chan error, 1)
-	go func() {
-		debug.SetPanicOnFault(true)
-		done <- guard(func() error { return f.db.Update(do) })
-	}()
+	go func() { done <- guard(func() error { return f.db.Update(do) }) }()
 	select {
 	case err := <-done:
 		return err

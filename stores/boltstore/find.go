@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/halfshake/halfshake/external"
 )
@@ -83,7 +82,6 @@ func (s *Store) read(ctx context.Context, f *file, e id) ([]byte, error) {
 
 // serveReads is a reading goroutine.
 func (s *Store) serveReads() {
-	debug.SetPanicOnFault(true)
 	for {
 		select {
 		case r := <-s.requests:

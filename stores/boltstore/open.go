@@ -51,6 +51,9 @@ func openNew(path string, limits limits) (*file, *contents, error) {
 		return nil, nil, err
 	}
 	opened, err := openBolt(f, limits)
+	if err != nil { // a full disk, say: what is begun would be taken for damage
+		err = errors.Join(err, os.Remove(path))
+	}
 	return opened, found, err
 }
 
@@ -61,23 +64,32 @@ func lockFile(path string) (*os.File, error) {
 		if err != nil {
 			return nil, mend(path, err)
 		}
-		if err := lock(f); err != nil {
-			f.Close()
-			return nil, err
-		}
-		// Until it was locked, another process may have set it aside.
-		same, err := isAt(f, path)
-		if err == nil && same {
-			err = syncDir(filepath.Dir(path))
-			if err == nil {
-				return f, nil
-			}
+		ours, err := claim(f, path)
+		if err == nil && ours {
+			return f, nil
 		}
 		f.Close()
 		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// claim locks f, and tells whether path still names it. Until f was locked,
+// another process may have set it aside.
+func claim(f *os.File, path string) (bool, error) {
+	if err := lock(f); err != nil {
+		return false, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	same, err := isAt(info, path)
+	if err != nil || !same {
+		return false, err
+	}
+	return true, syncDir(filepath.Dir(path))
 }
 
 // openRegular opens no directory, and no pipe, which would block.
@@ -89,17 +101,13 @@ func openRegular(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
-// isAt tells whether path names f.
-func isAt(f *os.File, path string) (bool, error) {
-	ours, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	theirs, err := os.Stat(path)
+// isAt tells whether path names the file of info.
+func isAt(info os.FileInfo, path string) (bool, error) {
+	there, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil && os.SameFile(ours, theirs), err
+	return err == nil && os.SameFile(info, there), err
 }
 
 // mend says what to do about an error of opening path.

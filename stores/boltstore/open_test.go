@@ -118,6 +118,26 @@ func TestOpenAtOnce(t *testing.T) {
 	}
 }
 
+// TestClaim has a file that is set aside between its opening and its locking.
+func TestClaim(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	f, err := openRegular(path)
+	must(t, err)
+	defer f.Close()
+	must(t, os.Rename(path, path+".aside"))
+	if ours, err := claim(f, path); ours || err != nil {
+		t.Error("no file is there:", ours, err)
+	}
+	must(t, os.WriteFile(path, nil, 0o600))
+	if ours, err := claim(f, path); ours || err != nil {
+		t.Error("another file is there:", ours, err)
+	}
+	must(t, os.Rename(path+".aside", path))
+	if ours, err := claim(f, path); !ours || err != nil {
+		t.Error("it is there again:", ours, err)
+	}
+}
+
 // TestOpenEmpty has what a crash leaves right after the file was made.
 func TestOpenEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")

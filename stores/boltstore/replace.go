@@ -46,6 +46,22 @@ func (s *Store) condemn(f *file, err error) {
 	s.hurry()
 }
 
+// present is ready, for a file that is still where its name says: in one that was
+// deleted, what is written would be gone with the process.
+func (s *Store) present() (*file, error) {
+	f, err := s.ready()
+	if err != nil {
+		return nil, err
+	}
+	if same, err := isAt(f.info, s.path); err != nil || same {
+		return f, nil
+	}
+	s.condemn(f, errMoved)
+	return s.ready()
+}
+
+var errMoved = errors.New("the file was deleted or replaced while it was in use")
+
 // ready returns the file, or another in its place if it was condemned.
 func (s *Store) ready() (*file, error) {
 	s.mu.Lock()

@@ -113,6 +113,36 @@ func (r *rig) wantReplaced() {
 	}
 }
 
+// TestFlippedValue has damage that bbolt cannot see.
+func TestFlippedValue(t *testing.T) {
+	r := newRig(t, Config{})
+	must(t, r.CompareAndSwap(t.Context(), nil, []byte("log")))
+	for n := range 20 {
+		r.put(key(n), numbered(n))
+	}
+	r.flush(t)
+	data, err := os.ReadFile(r.path)
+	must(t, err)
+	f, err := os.OpenFile(r.path, os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	k := key(7)
+	at := 0 // just behind each copy of the key
+	for next := 0; next >= 0; next = bytes.Index(data[at:], k[:]) {
+		if at += next; next > 0 {
+			at += len(k) + checksumSize
+			_, err := f.WriteAt([]byte{^data[at]}, int64(at))
+			must(t, err)
+		}
+	}
+	r.want(key(6), numbered(6))
+	_, err = r.Get(t.Context(), k)
+	if err == nil || !strings.Contains(err.Error(), "checksum") || !strings.Contains(err.Error(), k.String()) {
+		t.Error(err)
+	}
+	r.wantReplaced()
+}
+
 // TestRemovedFile has the file's name taken by another store's: that one must
 // not be set aside.
 func TestRemovedFile(t *testing.T) {

@@ -47,13 +47,13 @@ type Config struct {
 //
 // Where commits fail, as on a full disk, they are tried again until Close, and the
 // Logger is told of the first. Delete, Take and CompareAndSwap return the error,
-// and the entry is gone all the same in this process; Put returns it when there is
-// no more room in memory for what waits.
+// and the entry is gone all the same in this process; Put returns it too, of what
+// it has kept all the same, as long as there is room in memory for what waits.
 //
 // A damaged file, one that something else has written, or one of a newer format
 // is set aside: renamed, with a message to the Logger, and an empty one takes its
 // place. The last three are kept. That happens in Open, which reads the whole
-// file, and later where bbolt finds damage: operations return errors until the
+// file, and later where bbolt finds damage, or the file is gone from its place: operations return errors until the
 // next file is there, which is tried every few seconds. The revocation log is
 // carried over, but for the damage that Open finds.
 //
@@ -183,6 +183,9 @@ func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires
 	}
 	s.generation++
 	s.add(key, change{slot{at, s.generation}, r})
+	if s.file != nil && s.failure != nil { // it is kept, and will be tried again, but is not safe
+		return fmt.Errorf("boltstore: put %v: %w", key, s.failure)
+	}
 	return nil
 }
 
