@@ -63,15 +63,28 @@ func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	driver, err := boltstore.Open(path, boltstore.Config{Logger: log})
+	driver, err := openBolt(path, log)
 	if err != nil {
-		return nil, fmt.Errorf("--store: %s", strings.TrimPrefix(err.Error(), "boltstore: "))
+		return nil, err
 	}
 	sessions, err := external.New(driver, external.Config{Keys: ring, Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, driver.Close())
 	}
 	return &store{url: "bolt:" + path, keys: keys, sessions: sessions, driver: driver}, nil
+}
+
+// openBolt opens the file at path, unless it is another program's: who mistypes a
+// path is not to find his file set aside as a damaged one.
+func openBolt(path string, log *slog.Logger) (*boltstore.Store, error) {
+	if ours, err := boltstore.Recognizes(path); err == nil && !ours {
+		return nil, fmt.Errorf("--store: %s is not a file of sessions; name another, or move it away", path)
+	}
+	driver, err := boltstore.Open(path, boltstore.Config{Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("--store: %s", strings.TrimPrefix(err.Error(), "boltstore: "))
+	}
+	return driver, nil
 }
 
 // The methods below are those of a server without a store too, whose *store is
