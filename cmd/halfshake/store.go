@@ -16,10 +16,10 @@ import (
 // A storeURL is the value of --store: memory:, bolt: or bolt:PATH.
 type storeURL string
 
-const (
-	memoryStore storeURL = "memory:"
-	storeFile            = "sessions.db" // of bolt:, in the state directory
-)
+const memoryStore storeURL = "memory:"
+
+// storeFile is the file of bolt:, in the state directory.
+const storeFile = "sessions.db"
 
 // UnmarshalText accepts the stores that this program has a driver for.
 func (s *storeURL) UnmarshalText(text []byte) error {

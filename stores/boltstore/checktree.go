@@ -5,13 +5,18 @@ import "bytes"
 // A leafFunc checks one element of a leaf.
 type leafFunc func(flags uint32, key, value []byte) error
 
-// A span is where the keys below a page must be: from low to before high, which
-// is nil where there is no end.
+// A span is where the keys of a page must be: the first is low, which the page
+// above has it under, and all are before high. Both are nil for a root, and high
+// where there is no end.
+//
+// bbolt finds a page's place in the one above by its first key: with another one
+// there, it would put the page in twice.
 type span struct{ low, high []byte }
 
-func (s span) has(key []byte) bool {
-	return bytes.Compare(key, s.low) >= 0 && (s.high == nil || bytes.Compare(key, s.high) < 0)
-}
+// begins tells whether the first key may be this.
+func (s span) begins(first []byte) bool { return s.low == nil || bytes.Equal(first, s.low) }
+
+func (s span) has(key []byte) bool { return s.high == nil || bytes.Compare(key, s.high) < 0 }
 
 // tree checks the page and all below it. No page is seen twice, so it ends.
 func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error {
@@ -28,6 +33,9 @@ func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error
 	}
 	if p.flags != branchPage || p.count == 0 {
 		return damaged("page %d is neither branch nor leaf", page)
+	}
+	if !within.begins(p.branchKey(0)) {
+		return damaged("page %d begins with another key than is said above it", page)
 	}
 	for i := range p.count {
 		below := span{p.branchKey(i), within.high}
@@ -99,6 +107,9 @@ func (p treePage) leaf(within span, leaf leafFunc) error {
 	if p.flags != leafPage {
 		return damaged("a leaf is none")
 	}
+	if p.count == 0 && within.low != nil {
+		return damaged("a leaf is empty")
+	}
 	var last []byte
 	for i := range p.count {
 		at := pageHeaderSize + i*leafElementSize
@@ -107,6 +118,9 @@ func (p treePage) leaf(within span, leaf leafFunc) error {
 		value := p.part(at, uint64(order.Uint32(e[4:]))+uint64(order.Uint32(e[8:])), order.Uint32(e[12:]))
 		if len(key) == 0 || value == nil {
 			return damaged("a leaf's element is not within its page")
+		}
+		if i == 0 && !within.begins(key) {
+			return damaged("a leaf begins with another key than is said above it")
 		}
 		if !within.has(key) || last != nil && bytes.Compare(last, key) >= 0 {
 			return damaged("a leaf's keys are out of order")

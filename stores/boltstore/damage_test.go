@@ -218,6 +218,22 @@ func TestFlippedBits(t *testing.T) {
 	t.Logf("damage was found in %d of %d files; in the others it hit what is not in use", found, rounds)
 }
 
+// TestBranchKey has a page that begins with another key than the one above says:
+// bbolt would find all of it, and then put it into the tree a second time.
+func TestBranchKey(t *testing.T) {
+	data := sample(t)
+	for at := 2 * pageSize; at < len(data); at += pageSize {
+		if order.Uint16(data[at+8:]) == branchPage {
+			key := at + pageHeaderSize + int(order.Uint32(data[at+pageHeaderSize:]))
+			data[key+idSize-1]--
+			data[key+idSize-2]--
+		}
+	}
+	if log := survive(t, filepath.Join(quickDir(t), "sessions.db"), data); !strings.Contains(log, "begins with another key") {
+		t.Error(log)
+	}
+}
+
 // TestCircle has a page that is its own child, which no recover would survive.
 func TestCircle(t *testing.T) {
 	data := sample(t)

@@ -95,7 +95,7 @@ func TestDrainCutsRequestsOff(t *testing.T) {
 				}()
 			}
 			send(t, client, newRequest(t, "GET", f.url("/flood"), nil).WithContext(ctx))
-			eventually(t, "three requests under way", func() bool { return f.proxy.running.size() == 3 })
+			eventually(t, limit, "three requests under way", func() bool { return f.proxy.running.size() == 3 })
 			// Not Shutdown: what Drain alone cuts off.
 			short, cancelShort := context.WithTimeout(context.Background(), 50*time.Millisecond)
 			defer cancelShort()

@@ -35,7 +35,7 @@ func newRedis(t *testing.T) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	eventually(t, "redis-server listens", func() bool {
+	eventually(t, limit, "redis-server listens", func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = conn.Close()

@@ -31,7 +31,7 @@ func (h *HTTP) inspect(r *http.Request) (cert certHeaders, refused *refusal) {
 		return cert, &refusal{http.StatusBadRequest, "the connection is not TLS"}
 	case r.Method == http.MethodConnect:
 		return cert, &refusal{http.StatusNotImplemented, "this is no proxy for other hosts"}
-	case r.URL.Opaque != "" || !strings.HasPrefix(target, "/"):
+	case !strings.HasPrefix(target, "/"):
 		return cert, &refusal{http.StatusBadRequest, "the request has no path"}
 	case strings.ContainsFunc(target, isSpaceOrControl):
 		// Only HTTP/2 lets it through. In the request line of HTTP/1.1 it would

@@ -47,7 +47,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 			whole.Add(1)
 		})
 	}
-	eventually(t, "a thousand requests at the backend", func() bool { return accepted.Load() == clients })
+	eventually(t, patience, "a thousand requests at the backend", func() bool { return accepted.Load() == clients })
 	stopped := make(chan error, len(fronts))
 	for _, f := range fronts {
 		go func() { stopped <- f.stop(patience) }()
@@ -106,7 +106,7 @@ func TestGroup(t *testing.T) {
 	}
 	drained := make(chan error)
 	go func() { drained <- g.drain(t.Context()) }()
-	eventually(t, "the group refuses", func() bool {
+	eventually(t, limit, "the group refuses", func() bool {
 		late, ok := g.enter(func() {})
 		if ok {
 			late()

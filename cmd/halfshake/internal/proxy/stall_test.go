@@ -12,14 +12,17 @@ import (
 )
 
 // TestLongExchange: a body and an answer that take longer than the server's
-// timeouts and than StallTimeout, but keep coming, come whole; so does one after a
-// long silence of the backend's.
+// timeouts and than StallTimeout, but keep coming, come whole, whatever the
+// backend's silences before and within the answer.
 func TestLongExchange(t *testing.T) {
 	const parts = 12
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		time.Sleep(1200 * time.Millisecond)
-		for range parts {
+		for i := range parts {
+			if i == parts/2 {
+				time.Sleep(1200 * time.Millisecond)
+			}
 			_, _ = fmt.Fprintf(w, "%d,", len(body))
 			_ = http.NewResponseController(w).Flush()
 			time.Sleep(100 * time.Millisecond)

@@ -106,7 +106,7 @@ func TestTCPHalfOpen(t *testing.T) {
 	if _, err := io.ReadAll(conn); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the end of the connection", func() bool { return g.proxy.running.size() == 1 })
+	eventually(t, limit, "the end of the connection", func() bool { return g.proxy.running.size() == 1 })
 }
 
 // TestTCPStalls: a client that does not read is idle too.
@@ -137,10 +137,10 @@ func TestTCPShutdown(t *testing.T) {
 	echo := func(conn net.Conn) { _, _ = io.Copy(conn, conn) }
 	overEachGate(t, echo, TCPOptions{}, func(t *testing.T, g *gate) {
 		conn := g.dial(t)
-		eventually(t, "a tunnel", func() bool { return g.proxy.running.size() == 2 })
+		eventually(t, limit, "a tunnel", func() bool { return g.proxy.running.size() == 2 })
 		stopped := make(chan error, 1)
 		go func() { stopped <- g.stop(limit) }()
-		eventually(t, "no more connections", func() bool {
+		eventually(t, limit, "no more connections", func() bool {
 			late, err := net.Dial("tcp", g.addr)
 			if err == nil {
 				_ = late.Close()
@@ -169,7 +169,7 @@ func TestTCPShutdown(t *testing.T) {
 		conns := []net.Conn{g.dial(t), g.dial(t), dialRaw(t, g.addr)}
 		half := g.dial(t)
 		_ = half.CloseWrite()
-		eventually(t, "two tunnels", func() bool { return g.proxy.running.size() >= 4 })
+		eventually(t, limit, "two tunnels", func() bool { return g.proxy.running.size() >= 4 })
 		begun := time.Now()
 		if err := g.stop(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)

@@ -116,7 +116,7 @@ func TestTCPMany(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all connections at the backend", func() bool { return came.Load() == clients })
+	eventually(t, patience, "all connections at the backend", func() bool { return came.Load() == clients })
 	stopped := make(chan error, len(gates))
 	for _, g := range gates {
 		go func() { stopped <- g.stop(patience) }()
