@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"hash"
+	"sync"
 	"time"
 )
 
@@ -14,17 +16,17 @@ type fleetKey struct {
 	active time.Time
 	secret []byte
 
-	idKey    []byte // of the MAC in ids
-	storeKey []byte // of the digests that the store sees
-	sealKey  []byte // from which each value's key is derived
+	idKey    macKey // of the MAC in ids
+	storeKey macKey // of the digests that the store sees
+	sealKey  macKey // from which each value's key is derived
 }
 
 func newFleetKey(secret []byte, active time.Time) fleetKey {
 	return fleetKey{
 		active: active.UTC().Truncate(time.Second), secret: secret,
-		idKey:    derive(secret, "halfshake external 1 id"),
-		storeKey: derive(secret, "halfshake external 1 store key"),
-		sealKey:  derive(secret, "halfshake external 1 seal"),
+		idKey:    newMACKey(derive(secret, "halfshake external 1 id")),
+		storeKey: newMACKey(derive(secret, "halfshake external 1 store key")),
+		sealKey:  newMACKey(derive(secret, "halfshake external 1 seal")),
 	}
 }
 
@@ -36,6 +38,28 @@ func derive(key []byte, purpose string) []byte {
 		panic("halfshake: internal error: " + err.Error()) // keys have one length
 	}
 	return derived
+}
+
+// entryKey is the key of one entry's value: HKDF-Expand as well, of the length of
+// one hash, which is one HMAC.
+func (k *fleetKey) entryKey(key Key) []byte {
+	return k.sealKey.mac(append(key[:], 1))
+}
+
+// A macKey is a key of HMAC-SHA-256 that is used many times: what of it does not
+// depend on the data is computed once.
+type macKey struct{ hashes *sync.Pool }
+
+func newMACKey(key []byte) macKey {
+	return macKey{&sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+func (m macKey) mac(data []byte) []byte {
+	h := m.hashes.Get().(hash.Hash)
+	defer m.hashes.Put(h)
+	h.Reset()
+	h.Write(data)
+	return h.Sum(nil)
 }
 
 // An id of ours is 16 random bytes and the first 16 of their HMAC-SHA-256, so
@@ -56,14 +80,8 @@ func (k *fleetKey) made(id []byte) bool {
 }
 
 func (k *fleetKey) idMAC(random []byte) []byte {
-	return mac(k.idKey, random)[:idSize-idRandom]
+	return k.idKey.mac(random)[:idSize-idRandom]
 }
 
 // name returns what the store knows the session by.
-func (k *fleetKey) name(id []byte) Key { return Key(mac(k.storeKey, id)) }
-
-func mac(key, data []byte) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write(data)
-	return h.Sum(nil)
-}
+func (k *fleetKey) name(id []byte) Key { return Key(k.storeKey.mac(id)) }

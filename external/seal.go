@@ -71,7 +71,7 @@ func (k *fleetKey) open(key Key, value []byte) ([]byte, error) {
 
 // box is the cipher of one entry.
 func (k *fleetKey) box(key Key) cipher.AEAD {
-	block, err := aes.NewCipher(derive(k.sealKey, string(key[:])))
+	block, err := aes.NewCipher(k.entryKey(key))
 	if err != nil {
 		panic("halfshake: internal error: " + err.Error()) // keys have one length
 	}

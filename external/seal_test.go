@@ -57,14 +57,15 @@ func TestDerivationsStayAsTheyAre(t *testing.T) {
 		secret[i] = byte(i)
 	}
 	k := newFleetKey(secret, noon)
+	zeros := make([]byte, idRandom)
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
 	}{
-		"id key":    {k.idKey, "11ceeddbeb512d9bfb2e6e2e34061cdf9a683d082d66252d9b6c544531caf919"},
-		"store key": {k.storeKey, "b09adf0b7709c9bca99975d005af55b3dc4b3bfae5dfc21ba5c2a5d128e98a20"},
-		"seal key":  {k.sealKey, "115f887f68af2091988872cb9c1cbb2ed400fdfbe74883a146419f8f04698a6a"},
-		"id's MAC":  {k.idMAC(make([]byte, idRandom)), "015502c58d054cda2822e0ffea059fdb"},
+		"id key":      {derive(secret, "halfshake external 1 id"), "11ceeddbeb512d9bfb2e6e2e34061cdf9a683d082d66252d9b6c544531caf919"},
+		"id's MAC":    {k.idMAC(zeros), "015502c58d054cda2822e0ffea059fdb"},
+		"store key":   {k.storeKey.mac(zeros), "b0da1c8bfa2dd1226a4461a37a0bf9475cf8af80ef42d8f807e037d3929b80ab"},
+		"entry's key": {k.entryKey(Key{7}), "bd71965dd1e48237ba1bb2d2b15abaa47b7da6a2a7ca7f9bd1f62c09cb4637ba"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
