@@ -143,6 +143,7 @@ func newFixture(t testing.TB, store Store, cfg Config) *fixture {
 	if f.External, err = New(store, cfg); err != nil {
 		t.Fatal(err)
 	}
+	f.writes.gather = 0 // TestPutsAreGathered has the default
 	t.Cleanup(func() { f.Close() })
 	return f
 }

@@ -29,7 +29,8 @@ func (l *lane) init(size int) {
 	l.waits = make(map[Key]*write)
 }
 
-// add queues op, and returns false if there is no room. The write that waited for
+// add queues op, for which nobody is woken yet, and returns false if there is no
+// room. The write that waited for
 // the key, if there was one, is returned and will not be made: not even if there is
 // no room for a removal that was to take its place.
 func (l *lane) add(op *write) (instead *write, ok bool) {
@@ -50,7 +51,6 @@ func (l *lane) add(op *write) (instead *write, ok bool) {
 	}
 	l.waits[op.key] = op
 	*l.tally(op)++
-	l.signal()
 	return instead, true
 }
 

@@ -77,7 +77,8 @@ type report struct {
 	log                []string
 }
 
-const underMisfortune = 10 * time.Second
+// pace is how often the client comes.
+const pace = 10 * time.Second / handshakesStruck
 
 // No fault of a store fails a handshake; no read outlives its limit; a change of
 // state is one line of log; and when the store is itself again, sessions resume,
@@ -132,7 +133,7 @@ func (m misfortune) befall(t *testing.T) (r report) {
 			r.resumed++
 		}
 		r.longest = max(r.longest, time.Since(before))
-		time.Sleep(underMisfortune / handshakesStruck)
+		time.Sleep(pace)
 		synctest.Wait()
 	}
 	faulty.Heal()
@@ -140,12 +141,14 @@ func (m misfortune) befall(t *testing.T) (r report) {
 	time.Sleep(11 * time.Second) // more than the longest pause
 	for range 4 {
 		s.connect(t) // two tries, then two sessions
+		time.Sleep(pace)
 		synctest.Wait()
 	}
 	for range handshakesAfter {
 		if s.connect(t) {
 			r.recovered++
 		}
+		time.Sleep(pace)
 		synctest.Wait()
 	}
 	r.log = s.log.lines()

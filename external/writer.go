@@ -26,6 +26,12 @@ type writer struct {
 	lanes    [laneCount]lane
 	bytes    atomic.Int64
 	running  sync.WaitGroup
+
+	// Puts that nobody waits for are gathered for a moment: to wake a goroutine
+	// for each costs a server that has little to do more than to store it.
+	gather    time.Duration
+	gathering atomic.Bool // the alarm is set
+	alarm     *time.Timer
 }
 
 const (
@@ -33,6 +39,8 @@ const (
 	// that is some milliseconds away, and for removals from one that commits each
 	// to the disk but lets some share a commit.
 	laneCount = 32
+	// gatherTime is for how long; nobody on another machine notices.
+	gatherTime = 10 * time.Millisecond
 	// retryPause is how long an idle lane waits before it tries a failed removal
 	// again.
 	retryPause = time.Second
@@ -56,8 +64,10 @@ func (w *write) over() {
 }
 
 func newWriter(store Store, cfg Config, n *counters) *writer {
-	w := &writer{store: store, counters: n, puts: newBreaker("put", cfg.Logger), deletes: newBreaker("delete", cfg.Logger)}
+	w := &writer{store: store, counters: n, gather: gatherTime, puts: newBreaker("put", cfg.Logger), deletes: newBreaker("delete", cfg.Logger)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.alarm = time.AfterFunc(time.Hour, w.wakeAll)
+	w.alarm.Stop()
 	size := max(orDefault(cfg.QueueSize, DefaultQueueSize)/laneCount, 1)
 	for i := range w.lanes {
 		l := &w.lanes[i]
@@ -81,10 +91,23 @@ func (w *writer) add(op *write) bool {
 		w.drop(instead)
 		instead.over()
 	}
-	if !ok {
+	switch {
+	case !ok:
 		w.drop(op)
+	case op.isDelete() || op.done != nil || w.gather == 0:
+		w.lane(op.key).signal()
+	case w.gathering.CompareAndSwap(false, true):
+		w.alarm.Reset(w.gather)
 	}
 	return ok
+}
+
+// wakeAll ends a time of gathering.
+func (w *writer) wakeAll() {
+	w.gathering.Store(false)
+	for i := range w.lanes {
+		w.lanes[i].signal()
+	}
 }
 
 // drop counts a write that will not be made.
@@ -199,6 +222,7 @@ func (w *writer) call(op *write, a attempt) error {
 // close lets the lanes run dry, ends what is left, and says how much that was.
 func (w *writer) close() error {
 	before := w.counters.putDropped.Load() + w.counters.deleteDropped.Load()
+	w.alarm.Stop()
 	for i := range w.lanes {
 		w.lanes[i].close()
 	}

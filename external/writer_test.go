@@ -70,6 +70,46 @@ func TestPutIsQueued(t *testing.T) {
 	})
 }
 
+// Puts of one moment share a wake-up; a removal, and a handshake that waits, do not
+// wait for it.
+func TestPutsAreGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h history
+		store := &callStore{
+			put:    func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil },
+			delete: func(context.Context, Key) error { h.add("delete"); return nil },
+		}
+		f := newFixture(t, store, Config{})
+		f.writes.gather = gatherTime
+		synctest.Wait() // the lanes wait
+		for range 3 {
+			f.put(t, f.newSession(t))
+		}
+		time.Sleep(gatherTime - 1)
+		synctest.Wait()
+		if h.String() != "" {
+			t.Errorf("before the time is over: %v", &h)
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if h.String() != "put, put, put" {
+			t.Errorf("when it is over: %v", &h)
+		}
+		f.put(t, f.newSession(t))
+		time.Sleep(gatherTime)
+		synctest.Wait()
+		f.remove(f.newSession(t), halfshake.Explicit)
+		synctest.Wait()
+		if h.String() != "put, put, put, put, delete" {
+			t.Errorf("again, and a removal: %v", &h)
+		}
+		f.put(t, f.newSession(t))
+		if f.Close(); strings.Count(h.String(), "put") != 5 {
+			t.Errorf("Close did not write what was gathered: %v", &h)
+		}
+	})
+}
+
 // A removal cancels a Put that waits, and comes after one that is under way.
 func TestRemovalIsOrdered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
