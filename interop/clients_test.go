@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"os"
@@ -19,7 +20,9 @@ const clientLimit = 30 * time.Second // for both connections of a client
 
 var (
 	versions = []string{"1.2", "1.3"}
-	clients  = []client.Driver{client.OpenSSL, client.Node, client.Curl, client.GnuTLS, client.GnuTLSFlag, client.Java}
+	clients  = []client.Driver{
+		client.OpenSSL, client.Node, client.Curl, client.GnuTLS, client.GnuTLSFlag, client.Java, client.WolfSSL,
+	}
 	// clientsWithCertificate are those that are tested with a client certificate too.
 	clientsWithCertificate = []client.Driver{client.OpenSSL, client.Node, client.Curl}
 )
@@ -65,6 +68,23 @@ func clientsResume(t *testing.T, ids string, kind testca.Kind) {
 		}
 		checkSecond(t, wanted(ids, driver, target.Version), target.Version, second)
 	})
+	s.checkHits(t)
+}
+
+// TestOpenSSLReconnects has "openssl s_client -reconnect", which takes no tickets, resume five times out of five.
+func TestOpenSSLReconnects(t *testing.T) {
+	need(t, client.OpenSSL)
+	s := startSite(t, testca.ECDSA)
+	ctx, cancel := context.WithTimeout(t.Context(), clientLimit)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "openssl", "s_client", "-connect", s.server.Listen, "-servername", serverName,
+		"-CAfile", s.roots, "-verify_return_error", "-tls1_2", "-no_ticket", "-reconnect").Output()
+	if err != nil {
+		t.Fatal(err) // without what it printed, which has the session's secret
+	}
+	check(t, "full", bytes.Count(out, []byte("\nNew, TLSv1.2")), 1)
+	check(t, "reused", bytes.Count(out, []byte("\nReused, TLSv1.2")), 5)
+	s.hits = 5
 	s.checkHits(t)
 }
 
@@ -164,14 +184,28 @@ func (s *site) checkHits(t *testing.T) {
 // need skips the test when the client is not installed, or fails it under CI=true.
 func need(t *testing.T, driver client.Driver) {
 	t.Helper()
-	_, err := exec.LookPath(driver.Binary)
+	missing := missing(driver)
 	switch {
-	case err == nil:
+	case missing == "":
 	case os.Getenv("CI") == "true":
-		t.Fatalf("%s is not on PATH: install the Debian package %s", driver.Binary, driver.Package)
+		t.Fatalf("%s: install the Debian package %s", missing, driver.Package)
 	default:
-		t.Skipf("%s is not on PATH: install the Debian package %s to run this test", driver.Binary, driver.Package)
+		t.Skipf("%s: install the Debian package %s to run this test", missing, driver.Package)
 	}
+}
+
+// missing says which part of a client is not installed, or "".
+func missing(driver client.Driver) string {
+	if _, err := exec.LookPath(driver.Binary); err != nil {
+		return driver.Binary + " is not on PATH"
+	}
+	if driver.File == "" {
+		return ""
+	}
+	if _, err := os.Stat(driver.File); err != nil {
+		return driver.File + " is not there"
+	}
+	return ""
 }
 
 func visit(t *testing.T, driver client.Driver, target client.Target) (first, second client.Visit) {
@@ -182,11 +216,16 @@ func visit(t *testing.T, driver client.Driver, target client.Target) (first, sec
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, visit := range []client.Visit{first, second} {
+	record(first, second)
+	return first, second
+}
+
+// record keeps what a client got where the check for secrets looks.
+func record(visits ...client.Visit) {
+	for _, visit := range visits {
 		testsecrets.Record(visit.Secrets...)
 		_, _ = testsecrets.LogWriter().Write(visit.Body)
 	}
-	return first, second
 }
 
 // checkRejected expects the server to end the handshake of a client without a certificate with the alert for that:

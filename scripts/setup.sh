@@ -2,13 +2,14 @@
 # Installs the programs that the tests talk to, where that is possible.
 source "$(dirname "$0")/lib.sh"
 
-# command, Debian package, what needs it
+# command or the path of a file, Debian package, what needs it
 peers='gcc gcc,libc6-dev the race detector
 openssl openssl the OpenSSL client tests
 curl curl the curl tests
 gnutls-cli gnutls-bin the GnuTLS client tests
 node nodejs the Node.js client tests
 javac JDK the Java client tests
+/usr/include/wolfssl/ssl.h libwolfssl-dev the wolfSSL client tests
 chromium chromium the browser test
 npm npm the browser test
 redis-server redis-server the test of a TCP backend'
@@ -16,7 +17,7 @@ redis-server redis-server the test of a TCP backend'
 missing() {
 	local command package purpose
 	while read -r command package purpose; do
-		command -v "$command" >/dev/null || printf '%s %s %s\n' "$command" "$package" "$purpose"
+		command -v "$command" >/dev/null || [[ -f $command ]] || printf '%s %s %s\n' "$command" "$package" "$purpose"
 	done <<<"$peers"
 }
 

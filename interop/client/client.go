@@ -20,7 +20,8 @@ import (
 type Driver struct {
 	Name    string
 	Binary  string // the program to look for on PATH
-	Package string // the Debian package that has it
+	File    string // the file to look for as well, if any
+	Package string // the Debian package that has them
 
 	// Ticketless says that in TLS 1.2 the client does not offer to take a ticket.
 	Ticketless bool
@@ -42,6 +43,18 @@ type Target struct {
 	Chain, Intermediate, Key string
 
 	Dir string // an empty directory for the client's own files
+
+	// NoTickets keeps the client from offering to take a ticket in TLS 1.2. Curl and WolfSSL never do.
+	NoTickets bool
+	// Between, if not nil, is called between the two connections, and the second begins when it has returned. Curl and
+	// GnuTLSFlag, which cannot wait, never call it.
+	Between func()
+}
+
+func (t Target) between() {
+	if t.Between != nil {
+		t.Between()
+	}
 }
 
 // Answer is what the server says about a connection in /connection.json.

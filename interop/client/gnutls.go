@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 )
 
@@ -23,6 +24,16 @@ const (
 )
 
 func visitGnuTLS(ctx context.Context, target Target) ([]Visit, error) {
+	if target.Between != nil { // what it does then may end the server, with which gnutls-cli would end
+		relay, err := startRelay(net.JoinHostPort(target.Host, target.Port))
+		if err != nil {
+			return nil, err
+		}
+		defer relay.stop()
+		if target.Host, target.Port, err = net.SplitHostPort(relay.Addr().String()); err != nil {
+			return nil, err
+		}
+	}
 	g, err := startGnuTLS(ctx, target, "--inline-commands")
 	if err != nil {
 		return nil, err
@@ -30,6 +41,7 @@ func visitGnuTLS(ctx context.Context, target Target) ([]Visit, error) {
 	g.await(gnutlsHandshake)
 	g.say(request(target, "keep-alive"))
 	first := Visit{Answer: g.answer(), View: g.view()}
+	target.between()
 	g.say("^resume^\n")
 	g.await(gnutlsHandshake)
 	g.say(request(target, "close"))
@@ -60,9 +72,13 @@ type gnutls struct {
 }
 
 func startGnuTLS(ctx context.Context, target Target, flag string) (*gnutls, error) {
+	priority := "NORMAL:-VERS-ALL:+VERS-TLS" + target.Version
+	if target.NoTickets {
+		priority += ":%NO_TICKETS"
+	}
 	cmd := command(ctx, target, "gnutls-cli", flag, "--sni-hostname", target.ServerName,
 		"--verify-hostname", target.ServerName, "--alpn", "http/1.1", "--x509cafile", target.Roots,
-		"--priority", "NORMAL:-VERS-ALL:+VERS-TLS"+target.Version, "--port", target.Port, target.Host)
+		"--priority", priority, "--port", target.Port, target.Host)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // Java is Java's own TLS client, running a class of ours from its source. It does not say whether the server took the
@@ -21,8 +22,9 @@ func visitJava(ctx context.Context, target Target) ([]Visit, error) {
 	if err := os.WriteFile(source, javaSource, 0o600); err != nil {
 		return nil, err
 	}
-	out, err := output(command(ctx, target, "java", "-XX:TieredStopAtLevel=1", source,
-		target.Host, target.Port, target.ServerName, "TLSv"+target.Version, request(target, "close"), target.Roots))
+	tickets := "-Djdk.tls.client.enableSessionTicketExtension=" + strconv.FormatBool(!target.NoTickets)
+	out, err := outputAround(command(ctx, target, "java", "-XX:TieredStopAtLevel=1", tickets, source, target.Host,
+		target.Port, target.ServerName, "TLSv"+target.Version, request(target, "close"), target.Roots, pauseLine), target)
 	if err != nil {
 		return nil, err
 	}

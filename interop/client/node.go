@@ -6,23 +6,29 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"os"
+	"path/filepath"
+	"strconv"
 )
 
 // Node is Node's tls module, running a script of ours.
 var Node = Driver{Name: "node", Binary: "node", Package: "nodejs", visit: visitNode}
 
 //go:embed testdata/client.js
-var nodeScript string
+var nodeScript []byte
 
 func visitNode(ctx context.Context, target Target) ([]Visit, error) {
-	cmd := command(ctx, target, "node", "-", target.Host, target.Port, target.ServerName, "TLSv"+target.Version,
-		request(target, "close"), target.Roots, target.Chain, target.Key)
-	cmd.Stdin = strings.NewReader(nodeScript)
-	out, err := output(cmd)
+	script := filepath.Join(target.Dir, "client.js")
+	if err := os.WriteFile(script, nodeScript, 0o600); err != nil {
+		return nil, err
+	}
+	out, err := outputAround(command(ctx, target, "node", script, target.Host, target.Port, target.ServerName,
+		"TLSv"+target.Version, request(target, "close"), target.Roots, target.Chain, target.Key,
+		pauseLine, strconv.FormatBool(!target.NoTickets)), target)
 	if err != nil {
 		return nil, err
 	}
+	out = bytes.Replace(out, []byte(pauseLine), nil, 1)
 	var visits []Visit
 	for line := range bytes.Lines(out) {
 		visit, err := visitOfNode(line)

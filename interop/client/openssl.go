@@ -20,6 +20,7 @@ func visitOpenSSL(ctx context.Context, target Target) ([]Visit, error) {
 	if err != nil {
 		return nil, err
 	}
+	target.between()
 	var offer []string
 	if first.Secrets != nil { // nil where the server gave nothing to resume
 		offer = []string{"-sess_in", session}
@@ -35,6 +36,9 @@ func connectOpenSSL(ctx context.Context, target Target, session string, offer ..
 		"-alpn", "http/1.1", "-CAfile", target.Roots, "-verify_hostname", target.ServerName, "-verify_return_error",
 		"-tls" + strings.ReplaceAll(target.Version, ".", "_"), "-ign_eof", "-sess_out", session,
 	}, offer...)
+	if target.NoTickets {
+		args = append(args, "-no_ticket")
+	}
 	if target.Key != "" {
 		args = append(args, "-cert", target.Chain, "-cert_chain", target.Intermediate, "-key", target.Key)
 	}

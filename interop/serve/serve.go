@@ -30,36 +30,60 @@ type Server struct {
 	Listen  string // the TLS address
 	Metrics string // the plain HTTP address of the counters
 
+	binary string
+	args   []string
+
 	process *exec.Cmd
 	log     log
 	ended   chan error // one value: how the process ended
 }
 
-// Start runs binary with "serve", loopback addresses, a state directory of its own, no external store, and args. It
-// returns when the command serves. When the test ends, the command gets SIGTERM and must exit with 0; where the test
-// failed, all that the command logged is in the test's log.
+// Start runs binary with "serve", loopback addresses, a state directory of its own, no external store, and args, which
+// may say otherwise: "--store", "bolt:" is the command's own default. It returns when the command serves. When the test
+// ends, the command gets SIGTERM and must exit with 0; where the test failed, all that the command logged is in the
+// test's log.
 func Start(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
 	args = append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
 		"--store", "memory:", "--state-dir", stateDir(t),
 	}, args...)
-	s := &Server{process: exec.Command(binary, args...), ended: make(chan error, 1)}
-	stderr, err := s.process.StderrPipe()
-	if err != nil {
-		t.Fatalf("halfshake serve: %v", err)
-	}
-	if err := s.process.Start(); err != nil {
-		t.Fatalf("halfshake serve: %v", err)
-	}
-	serving := make(chan string, 1)
-	go func() {
-		s.log.copy(stderr, serving)
-		s.ended <- s.process.Wait()
-	}()
+	s := &Server{binary: binary, args: args}
+	serving := s.start(t)
 	t.Cleanup(func() { s.stop(t) })
 	s.await(t, serving)
 	return s
+}
+
+// KillAndStart ends the command with SIGKILL and starts it again, with the same state directory and TLS address.
+func (s *Server) KillAndStart(t testing.TB) {
+	t.Helper()
+	if err := s.process.Process.Kill(); err != nil {
+		t.Fatalf("halfshake serve: SIGKILL: %v", err)
+	}
+	<-s.ended
+	s.args = append(s.args, "--listen", s.Listen)
+	s.await(t, s.start(t))
+}
+
+// start starts the command; the line that says where it serves comes on the channel.
+func (s *Server) start(t testing.TB) <-chan string {
+	t.Helper()
+	process, ended := exec.Command(s.binary, s.args...), make(chan error, 1)
+	stderr, err := process.StderrPipe()
+	if err != nil {
+		t.Fatalf("halfshake serve: %v", err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatalf("halfshake serve: %v", err)
+	}
+	s.process, s.ended = process, ended
+	serving := make(chan string, 1)
+	go func() {
+		s.log.copy(stderr, serving)
+		ended <- process.Wait()
+	}()
+	return serving
 }
 
 // Hits asks the command for its counter of resumed handshakes.

@@ -1,14 +1,16 @@
 // Connects twice, the second time with the session of the first, and prints for each connection one line of JSON:
-// whether Node says that the session was reused, the whole response, and the session that the server gave.
+// whether Node says that the session was reused, the whole response, and the session that the server gave. Between the two it prints a line and waits for one.
+const { constants } = require('node:crypto');
 const fs = require('node:fs');
 const tls = require('node:tls');
 
-const [host, port, servername, version, request, roots, chain, key] = process.argv.slice(2);
+const [host, port, servername, version, request, roots, chain, key, pause, tickets] = process.argv.slice(2);
 
 function connect(session) {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
       host, port, servername, session,
+      secureOptions: tickets === 'true' ? 0 : constants.SSL_OP_NO_TICKET,
       minVersion: version, maxVersion: version,
       ALPNProtocols: ['http/1.1'],
       ca: fs.readFileSync(roots),
@@ -24,10 +26,15 @@ function connect(session) {
   });
 }
 
+function print({ reused, response, session }) {
+  console.log(JSON.stringify({ reused, response, session: session?.toString('base64') }));
+}
+
 (async () => {
   const first = await connect(undefined);
-  const second = await connect(first.session);
-  for (const { reused, response, session } of [first, second]) {
-    console.log(JSON.stringify({ reused, response, session: session?.toString('base64') }));
-  }
+  print(first);
+  process.stdout.write(pause);
+  await new Promise((resolve) => process.stdin.once('data', resolve));
+  process.stdin.destroy();
+  print(await connect(first.session));
 })();
