@@ -40,11 +40,11 @@ type web struct {
 // Shutdown implements service.
 func (w *web) Shutdown(ctx context.Context) error {
 	err := w.Server.Shutdown(ctx)
-	if w.drain != nil {
-		err = errors.Join(err, w.drain(ctx))
-	}
 	if err != nil {
 		_ = w.Server.Close()
+	}
+	if w.drain != nil {
+		err = errors.Join(err, w.drain(ctx))
 	}
 	return err
 }

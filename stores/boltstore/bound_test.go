@@ -161,6 +161,7 @@ func TestExpiryNeedsNoPut(t *testing.T) {
 
 // TestLowerBound has a file that is larger than its bound has become.
 func TestLowerBound(t *testing.T) {
+	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{})
 	const entries, size = 20_000, 1000
 	for n := range entries {
@@ -193,6 +194,7 @@ func TestLowerBound(t *testing.T) {
 // TestRoomIsMadeWhereNoPageIsFree has a file that may not grow any more, and is
 // not yet at its bound by what is in use.
 func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
+	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{})
 	put := func(n int) {
 		if err := r.Put(t.Context(), key(n), value(1000), in(time.Hour+time.Duration(n)*time.Second)); err != nil {

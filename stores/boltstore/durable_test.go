@@ -34,6 +34,7 @@ func (r *rig) crashed() *rig {
 // TestDurableOnReturn holds that nothing but a put is acknowledged before its
 // commit.
 func TestDurableOnReturn(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{})
 	ctx := t.Context()
 	v := value(100)

@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 	dir := smallDisk(t, "8m")
 	path := filepath.Join(dir, "sessions.db")
 	var log bytes.Buffer
-	s, err := Open(path, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := Open(path, Config{MaxBytes: minMaxBytes, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	must(t, err)
 	defer func() { must(t, s.Close()); wantWhole(t, path) }()
 	for n := range 500 {
@@ -46,8 +46,9 @@ func TestFullDisk(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for n := 500; err == nil; n++ {
-		err = s.Put(ctx, key(n), numbered(n), in(time.Hour))
+	put := 500
+	for ; err == nil; put++ {
+		err = s.Put(ctx, key(put), numbered(put), in(time.Hour))
 	}
 	if !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("Put returned %v", err)
@@ -67,7 +68,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("the store does not go on when there is room")
 		}
 	}
-	for n := 2; n < 600; n++ {
+	for n := 2; n < put-1; n++ {
 		got, err := s.Get(t.Context(), key(n))
 		if err != nil || !bytes.Equal(got, numbered(n)) {
 			t.Fatalf("entry %d: %v", n, err)

@@ -146,6 +146,7 @@ func TestFlippedValue(t *testing.T) {
 // TestRemovedFile has the file's name taken by another store's: that one must
 // not be set aside.
 func TestRemovedFile(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{})
 	r.put(key(1), numbered(1))
 	r.flush(t)
@@ -172,6 +173,7 @@ func TestRemovedFile(t *testing.T) {
 
 // TestReplaceIsNotHasty holds that new files do not follow one another.
 func TestReplaceIsNotHasty(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{})
 	for range 2 {
 		r.put(key(1), numbered(1))

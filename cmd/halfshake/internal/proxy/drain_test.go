@@ -81,41 +81,55 @@ func TestDrainCutsRequestsOff(t *testing.T) {
 		<-r.Context().Done()
 	})
 	for _, w := range ways {
-		t.Run(w.name, func(t *testing.T) {
+		t.Run(w.name+", by Drain alone", func(t *testing.T) {
 			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, ResponseTimeout: -1})
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			body, write := io.Pipe()
-			client := f.client(t)
-			answered := make(chan error, 2)
-			for _, r := range []*http.Request{newRequest(t, "GET", f.url("/"), nil), newRequest(t, "POST", f.url("/"), body)} {
-				go func() {
-					_, err := client.Do(r)
-					answered <- err
-				}()
-			}
-			send(t, client, newRequest(t, "GET", f.url("/flood"), nil).WithContext(ctx))
-			eventually(t, limit, "three requests under way", func() bool { return f.proxy.running.size() == 3 })
-			// Not Shutdown: what Drain alone cuts off.
-			short, cancelShort := context.WithTimeout(context.Background(), 50*time.Millisecond)
-			defer cancelShort()
-			begun := time.Now()
-			if err := f.proxy.Drain(short); err != context.DeadlineExceeded {
-				t.Error(err)
-			}
-			if took := time.Since(begun); took > limit/5 {
-				t.Errorf("it took %v", took)
-			}
-			_ = write.Close() // net/http's client waits for its own reader
-			for range 2 {
-				if err := <-answered; err == nil {
-					t.Error("a request that was cut off has an answer")
-				}
-			}
+			cutOff(t, f, limit, func() error { // crypto/tls gives a client 5 s to take a close_notify
+				short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+				defer cancel()
+				return f.proxy.Drain(short)
+			})
 			if response := send(t, f.client(t), newRequest(t, "GET", f.url("/"), nil)); response.StatusCode != http.StatusServiceUnavailable {
 				t.Errorf("after Drain: %s", response.Status)
 			}
 		})
+		t.Run(w.name+", after Close", func(t *testing.T) {
+			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, ResponseTimeout: -1})
+			cutOff(t, f, limit/4, func() error {
+				_ = f.stop(50 * time.Millisecond)
+				return context.DeadlineExceeded // or nil, if Close ended them first
+			})
+		})
+	}
+}
+
+// cutOff has three requests under way, which stop is to end soon.
+func cutOff(t *testing.T, f *front, soon time.Duration, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	body, write := io.Pipe()
+	client := f.client(t)
+	answered := make(chan error, 2)
+	for _, r := range []*http.Request{newRequest(t, "GET", f.url("/"), nil), newRequest(t, "POST", f.url("/"), body)} {
+		go func() {
+			_, err := client.Do(r)
+			answered <- err
+		}()
+	}
+	send(t, client, newRequest(t, "GET", f.url("/flood"), nil).WithContext(ctx))
+	eventually(t, limit, "three requests under way", func() bool { return f.proxy.running.size() == 3 })
+	begun := time.Now()
+	if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > soon || f.proxy.running.size() > 0 {
+		t.Errorf("after %v there are %d left", took, f.proxy.running.size())
+	}
+	_ = write.Close() // net/http's client waits for its own reader
+	for range 2 {
+		if err := <-answered; err == nil {
+			t.Error("a request that was cut off has an answer")
+		}
 	}
 }
 

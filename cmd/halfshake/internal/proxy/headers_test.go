@@ -47,6 +47,7 @@ func TestReservedHeaders(t *testing.T) {
 	t.Run("HTTP_2", func(t *testing.T) {
 		f := newFront(t, ways[1], address, HTTPOptions{ClientCert: true})
 		r := newRequest(t, "GET", f.url("/"), nil)
+		r.Host = "site.example"
 		for _, line := range lines {
 			name, value, _ := strings.Cut(line, ": ")
 			if plainName(name) != "transfer-encoding" && plainName(name) != "connection" {

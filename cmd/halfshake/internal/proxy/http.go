@@ -128,8 +128,12 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Drain waits for the requests that are under way and for the WebSockets, which
 // http.Server.Shutdown does not know, and cuts off those that are left when ctx
-// ends; it then returns the context's error. New requests are refused. Call it
-// after Shutdown or Close. After it, nothing of the proxy runs.
+// ends; it then returns the context's error. New requests are refused. After it,
+// nothing of the proxy runs.
+//
+// Call it after Shutdown and, if that failed, Close: without them, a client that
+// does not read holds Drain for the five seconds that crypto/tls gives it to take a
+// close_notify.
 func (h *HTTP) Drain(ctx context.Context) error {
 	defer h.transport.CloseIdleConnections()
 	return h.running.drain(ctx)

@@ -15,6 +15,7 @@ import (
 // timeouts and than StallTimeout, but keep coming, come whole, whatever the
 // backend's silences before and within the answer.
 func TestLongExchange(t *testing.T) {
+	t.Parallel()
 	const parts = 12
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -51,6 +52,7 @@ func TestLongExchange(t *testing.T) {
 
 // TestStalledBody: a client that stops sending is told so.
 func TestStalledBody(t *testing.T) {
+	t.Parallel()
 	cancelled := make(chan struct{}, 10)
 	address := newBackend(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -102,6 +104,7 @@ func TestStalledReader(t *testing.T) {
 
 // TestStalledAfterAnswer: what the server does after the handler has a limit too.
 func TestStalledAfterAnswer(t *testing.T) {
+	t.Parallel()
 	address, _ := newRecorder(t, true)
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {

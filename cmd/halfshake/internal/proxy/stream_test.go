@@ -242,6 +242,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // TestEarlyAnswer: an answer that comes before the body is whole is not held up by
 // the rest, and the connection carries nothing after it.
 func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
 	backend, _ := newRecorder(t, true)
 	f := newFront(t, ways[0], backend, HTTPOptions{})
 	conn := f.dial(t)

@@ -71,6 +71,7 @@ func TestTCPBackendDead(t *testing.T) {
 // TestTCPIdle: a connection over which nothing comes is closed with a close_notify,
 // one over which something comes, in either direction, is not.
 func TestTCPIdle(t *testing.T) {
+	t.Parallel()
 	ticks := func(conn net.Conn) {
 		for range 12 {
 			_, _ = io.WriteString(conn, "tick")
@@ -111,6 +112,7 @@ func TestTCPHalfOpen(t *testing.T) {
 
 // TestTCPStalls: a client that does not read is idle too.
 func TestTCPStalls(t *testing.T) {
+	t.Parallel()
 	ended := make(chan struct{}, 1)
 	flood := func(conn net.Conn) {
 		for {

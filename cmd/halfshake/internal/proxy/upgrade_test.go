@@ -56,6 +56,7 @@ func say(conn *websocket.Conn, text string) error {
 
 // TestWebSocket: it works, and outlives the timeouts of the server.
 func TestWebSocket(t *testing.T) {
+	t.Parallel()
 	echo := newEcho(t)
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {
@@ -192,6 +193,7 @@ func TestOtherUpgrades(t *testing.T) {
 // TestUpgradeIdle: a WebSocket over which nothing comes is closed, with a
 // close_notify; one over which something comes is not.
 func TestUpgradeIdle(t *testing.T) {
+	t.Parallel()
 	echo := newEcho(t)
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {
