@@ -107,6 +107,7 @@ func TestDamage(t *testing.T) {
 		"of the future":    {bytes.ReplaceAll(whole, formatValue, []byte("halfshake boltstore 2")), "halfshake boltstore 2"},
 		"a first page":     {flipped(whole, pageHeaderSize+12), "checksum of its first pages"},
 		"a second page":    {flipped(whole, pageSize+pageHeaderSize+12), "checksum of its first pages"},
+		"a session twice":  {twice(t, whole), "there twice"},
 		"shifted":          {whole[1:], "no bbolt file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,41 +136,6 @@ func TestDamage(t *testing.T) {
 			}
 		})
 	}
-}
-
-func flipped(data []byte, at int) []byte {
-	data = bytes.Clone(data)
-	data[at] ^= 1
-	return data
-}
-
-func anotherBolt(t *testing.T, change func(*bbolt.Options)) []byte {
-	t.Helper()
-	path := filepath.Join(quickDir(t), "another.db")
-	options := *bbolt.DefaultOptions
-	options.PageSize = 4096
-	if change != nil {
-		change(&options)
-	}
-	db, err := bbolt.Open(path, 0o600, &options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucket([]byte("accounts"))
-		if err != nil {
-			return err
-		}
-		return b.Put([]byte("a"), []byte("b"))
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 func TestTruncatedFiles(t *testing.T) {

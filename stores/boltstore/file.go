@@ -68,8 +68,14 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 		return nil, err
 	}
 	opened := &file{f: f, info: info, broken: make(chan struct{})}
-	opened.full = int(max(limits.file, info.Size()))
-	opened.most = opened.full - int(limits.file)/32
+	spare := limits.file / 32
+	opened.full = int(limits.file)
+	if info.Size() > limits.file {
+		// Its bound was larger. None of its pages may be free, and to evict an entry
+		// takes some.
+		opened.full = int(info.Size() + spare)
+	}
+	opened.most = opened.full - int(spare)
 	err = guard(func() (err error) {
 		opened.db, err = bbolt.Open(f.Name(), 0, &bbolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },

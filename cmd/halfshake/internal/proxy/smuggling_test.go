@@ -53,8 +53,7 @@ func TestSmuggling(t *testing.T) {
 				if response.StatusCode != c.want {
 					t.Errorf("%s, want %d", response.Status, c.want)
 				}
-				got := seen()
-				mustBeOne(t, got, c.want == 200)
+				mustBeOne(t, seen(), c.want == 200)
 			})
 		}
 	}

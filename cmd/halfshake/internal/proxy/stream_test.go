@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
@@ -44,30 +43,6 @@ func TestBodies(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestBodyEndsOnce: net/http reads on after the end, and its server may have closed
-// the body by then.
-func TestBodyEndsOnce(t *testing.T) {
-	w := httptest.NewRecorder()
-	x := &exchange{proxy: NewHTTP(Target{}, HTTPOptions{}), in: httptest.NewRequest("POST", "/", nil), control: http.NewResponseController(w)}
-	body := &requestBody{ReadCloser: io.NopCloser(&onceEnded{}), exchange: x}
-	for range 3 {
-		if _, err := body.Read(make([]byte, 1)); err != io.EOF {
-			t.Error(err)
-		}
-	}
-}
-
-// onceEnded says once that it has ended.
-type onceEnded struct{ ended bool }
-
-func (b *onceEnded) Read([]byte) (int, error) {
-	if b.ended {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	b.ended = true
-	return 0, io.EOF
 }
 
 // TestStreams: each event reaches the other side before the next is sent, both ways.
@@ -202,31 +177,6 @@ func TestInformational(t *testing.T) {
 		}
 	})
 }
-
-// TestInformationalFiltered: the server sends a 100 itself, and an old client takes
-// nothing before the answer.
-func TestInformationalFiltered(t *testing.T) {
-	for _, c := range []struct {
-		proto, status int
-		passes        bool
-	}{{1, 100, false}, {1, 103, true}, {1, 200, true}, {0, 103, false}, {0, 200, true}} {
-		in := httptest.NewRequest("GET", "/", nil)
-		in.ProtoMinor = c.proto
-		w := &statuses{ResponseWriter: httptest.NewRecorder()}
-		x := &exchange{proxy: NewHTTP(Target{}, HTTPOptions{}), in: in, control: http.NewResponseController(w)}
-		(&writer{ResponseWriter: w, exchange: x}).WriteHeader(c.status)
-		if passed := len(w.list) > 0; passed != c.passes {
-			t.Errorf("HTTP/1.%d, %d: passed on %v", c.proto, c.status, passed)
-		}
-	}
-}
-
-type statuses struct {
-	http.ResponseWriter
-	list []int
-}
-
-func (s *statuses) WriteHeader(status int) { s.list = append(s.list, status) }
 
 type counter struct {
 	io.Reader
