@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 
@@ -24,6 +26,9 @@ func (s *server) service() service {
 	case "tcp":
 		return proxy.NewTCP(s.flags.To, proxy.TCPOptions{HandshakeTimeout: s.limits.handshake, Log: s.log})
 	case "http":
+		// net/http's transport prints what a backend says out of turn, its bytes
+		// and all, through package log.
+		log.SetOutput(io.Discard)
 		backend := proxy.NewHTTP(s.flags.To, proxy.HTTPOptions{ClientCert: s.flags.ClientCA != "", Log: s.log})
 		return &web{Server: s.httpServer(backend), drain: backend.Drain}
 	default:

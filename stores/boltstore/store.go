@@ -53,9 +53,9 @@ type Config struct {
 // A damaged file, one that something else has written, or one of a newer format
 // is set aside: renamed, with a message to the Logger, and an empty one takes its
 // place. The last three are kept. That happens in Open, which reads the whole
-// file, and later where bbolt finds damage, or the file is gone from its place: operations return errors until the
-// next file is there, which is tried every few seconds. The revocation log is
-// carried over, but for the damage that Open finds.
+// file, and later where bbolt finds damage, or the file is gone from its place:
+// operations return errors until the next file is there, which is tried every few
+// seconds. The revocation log is carried over, but for the damage that Open finds.
 //
 // Memory: the index of the file is held in it, 60 to 110 bytes for an entry,
 // so that no key which is not there costs a read; and at most two batches of
