@@ -10,6 +10,10 @@ import (
 	"slices"
 )
 
+// generations is how often the servers of a workload are started anew: two
+// processes of one program can differ by some hundredths for as long as they live.
+const generations = 5
+
 // compare runs every workload against every kind of server and prints a table
 // for each workload.
 func compare(runs, handshakes int) error {
@@ -25,9 +29,13 @@ func compare(runs, handshakes int) error {
 	fmt.Printf("%s %s/%s, %d CPUs; %d interleaved runs of %d resumed handshakes, medians\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runs, handshakes)
 	for _, w := range workloads {
-		results, err := w.compare(dir, roots, runs, handshakes)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		var results []result
+		for range generations {
+			more, err := w.compare(dir, roots, max(runs/generations, 1), handshakes)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			results = merge(results, more)
 		}
 		report(w, results)
 	}
@@ -63,6 +71,17 @@ type result struct {
 	kind  string
 	perOp []float64 // nanoseconds of the server's CPU a handshake, by run
 	hello int       // bytes of the resuming ClientHello
+}
+
+// merge adds the runs of another generation.
+func merge(results, more []result) []result {
+	if results == nil {
+		return more
+	}
+	for i := range results {
+		results[i].perOp = append(results[i].perOp, more[i].perOp...)
+	}
+	return results
 }
 
 func (w workload) run(children []*child, roots *x509.CertPool, runs, handshakes int) ([]result, error) {
