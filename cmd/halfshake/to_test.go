@@ -23,7 +23,10 @@ import (
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-const crowd = 1000 // connections at a time
+const (
+	crowd      = 1000            // connections at a time
+	crowdLimit = 2 * time.Minute // for all of them to be made, on a busy machine
+)
 
 // certificateFiles writes a certificate for localhost and its key.
 func certificateFiles(t *testing.T) (cert, key string) {
@@ -47,15 +50,17 @@ func certificateFiles(t *testing.T) (cert, key string) {
 func TestNoRequestIsLost(t *testing.T) {
 	var arrived atomic.Int64
 	all := make(chan struct{})
+	release := sync.OnceFunc(func() { close(all) })
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if arrived.Add(1) == crowd {
-			close(all)
+			release()
 		}
 		<-all
 		time.Sleep(300 * time.Millisecond) // SIGTERM comes meanwhile
 		fmt.Fprintf(w, "%s from %s over %s", r.URL.Path, r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Proto"))
 	}))
 	defer backend.Close()
+	defer release() // whatever fails, the backend can end
 	cert, key := certificateFiles(t)
 	server := serveProcess(t, "--store", "memory:", "--cert", cert, "--key", key, "--to", backend.URL, "--drain", "30s")
 	var clients sync.WaitGroup
@@ -72,7 +77,7 @@ func TestNoRequestIsLost(t *testing.T) {
 	}
 	select {
 	case <-all:
-	case <-time.After(scriptLimit):
+	case <-time.After(crowdLimit):
 		t.Fatalf("%d of %d requests arrived", arrived.Load(), crowd)
 	}
 	server.terminate(t)
@@ -85,7 +90,7 @@ func TestNoRequestIsLost(t *testing.T) {
 // fetch makes one request over a connection of its own.
 func fetch(addr, path string) (string, error) {
 	config := newJar(tls.VersionTLS13)
-	web := &http.Client{Timeout: scriptLimit, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	web := &http.Client{Timeout: 2 * crowdLimit, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 	response, err := web.Get("https://" + addr + path)
 	if err != nil {
 		return "", err
@@ -133,7 +138,7 @@ func converse(addr string, i int, ready *sync.WaitGroup, stopping <-chan struct{
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * scriptLimit))
+	_ = conn.SetDeadline(time.Now().Add(2 * crowdLimit))
 	in := bufio.NewReader(conn)
 	say := func(command, want string) error {
 		if _, err := io.WriteString(conn, command+"\r\n"); err != nil {
