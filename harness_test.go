@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,36 +15,12 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testleaks"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// TestMain fails the run if a goroutine of this module outlives the tests.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if left := goroutinesLeft(5 * time.Second); code == 0 && left != "" {
-		fmt.Fprintf(os.Stderr, "goroutines outlive the tests:\n%s\n", left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// goroutinesLeft waits for the goroutines of this module, the test's own apart,
-// to end, and returns the stacks of those that do not.
-func goroutinesLeft(patience time.Duration) string {
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		buf := make([]byte, 1<<20)
-		var left []string
-		for i, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if i > 0 && strings.Contains(stack, "halfshake") {
-				left = append(left, stack)
-			}
-		}
-		if len(left) == 0 || time.Now().After(deadline) {
-			return strings.Join(left, "\n\n")
-		}
-	}
-}
+func TestMain(m *testing.M) { testleaks.Main(m) }
 
 // The certificates of the tests. The client's chains have two certificates.
 var (

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
+	"github.com/halfshake/halfshake/internal/testleaks"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 	"github.com/halfshake/halfshake/tls12"
 )
@@ -325,7 +326,7 @@ func TestCloseHelloListener(t *testing.T) {
 	if waited := time.Since(started); waited >= helloTimeout {
 		t.Errorf("Close waited %v for a client that says nothing", waited)
 	}
-	if left := goroutinesLeft(0); strings.Contains(left, "helloListener") {
+	if left := testleaks.Left(0); strings.Contains(left, "helloListener") {
 		t.Errorf("goroutines outlive Close:\n%s", left)
 	}
 	if err := <-accepting; !errors.Is(err, net.ErrClosed) {

@@ -5,44 +5,19 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/internal/testleaks"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
-// TestMain fails the run if a goroutine of this module outlives the tests.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if left := goroutinesLeft(5 * time.Second); code == 0 && left != "" {
-		fmt.Fprintf(os.Stderr, "goroutines outlive the tests:\n%s\n", left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func goroutinesLeft(patience time.Duration) string {
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		buf := make([]byte, 1<<20)
-		var left []string
-		for i, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if i > 0 && strings.Contains(stack, "halfshake") {
-				left = append(left, stack)
-			}
-		}
-		if len(left) == 0 || time.Now().After(deadline) {
-			return strings.Join(left, "\n\n")
-		}
-	}
-}
+func TestMain(m *testing.M) { testleaks.Main(m) }
 
 // A callStore is a Store whose methods a test replaces; a method that it does not
 // is that of an empty store.
