@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -22,24 +23,27 @@ const (
 	handshakeTimeout12 = 10 * time.Second
 )
 
-// readHello reads the records that hold a ClientHello, and never beyond the one in
-// which it ends. whole is false if that is not what comes: the bytes are then for
+// readHello reads the records that hold a ClientHello, and what has come with the
+// last of them. whole is false if that is not what comes: the bytes are then for
 // crypto/tls to judge. The error is that of the reader.
 func readHello(r io.Reader) (data []byte, whole bool, err error) {
 	const recordHeader, messageHeader, clientHello, handshake = 5, 4, 1, 22
 	var head []byte // of the message: its type and its length
 	got := 0        // of the message
+	end := 0        // of the records so far
 	for range maxHelloRecords {
-		start := len(data)
-		if data, err = readMore(r, data, recordHeader); err != nil {
+		start := end
+		end += recordHeader
+		if data, err = readUpTo(r, data, end); err != nil {
 			return data, false, err
 		}
-		header := data[start:]
+		header := data[start:end]
 		size := int(header[3])<<8 | int(header[4])
 		if header[0] != handshake || header[1] != 3 || size == 0 || size > 1<<14 {
 			return data, false, nil
 		}
-		if data, err = readMore(r, data, size); err != nil {
+		end += size
+		if data, err = readUpTo(r, data, end); err != nil {
 			return data, false, err
 		}
 		got += size
@@ -58,18 +62,18 @@ func readHello(r io.Reader) (data []byte, whole bool, err error) {
 	return data, false, nil
 }
 
-// readMore appends n bytes of r to data, or as many as there are. It takes memory
-// as the bytes come.
-func readMore(r io.Reader, data []byte, n int) ([]byte, error) {
-	for n > 0 {
-		part := min(n, 2<<10)
-		at := len(data)
-		data = append(data, make([]byte, part)...)
-		got, err := io.ReadFull(r, data[at:])
+// readUpTo appends to data until it has n bytes, and what else comes with them. It
+// takes memory as the bytes come, for a client may announce more than it sends.
+func readUpTo(r io.Reader, data []byte, n int) ([]byte, error) {
+	const part = 2 << 10
+	for len(data) < n {
+		data = slices.Grow(data, part)
+		free := data[len(data):cap(data)]
+		got, err := io.ReadAtLeast(r, free, min(n-len(data), len(free)))
+		data = data[:len(data)+got]
 		if err != nil {
-			return data[:at+got], err
+			return data, err
 		}
-		n -= part
 	}
 	return data, nil
 }

@@ -4,101 +4,109 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
 	"time"
 
-	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/tls12"
 )
 
-// A workload is what the clients do: a protocol version, and a chain of client
-// certificates or none.
-type workload struct {
-	name    string
-	version uint16
-	cert    *tls.Certificate
+// A client makes connections, one after another, and resumes what it can.
+type client interface {
+	// over makes a connection over raw, which it closes, and reads a byte. It
+	// returns whether it resumed.
+	over(raw net.Conn) (resumed bool, err error)
 }
 
-// prepare writes the server's certificates to dir and returns the workloads.
-func prepare(dir string) ([]workload, *x509.CertPool, error) {
-	server := testca.Root("bench server CA", testca.ECDSA)
-	root := testca.Root("bench client root", testca.RSA)
-	inter := root.Intermediate("bench client CA")
-	client := inter.Client("bench", time.Now().Add(24*time.Hour))
-	if err := writeCertificates(dir, server.Server(), root); err != nil {
-		return nil, nil, err
-	}
-	return []workload{
-		{"TLS 1.3", tls.VersionTLS13, nil},
-		{"TLS 1.2", tls.VersionTLS12, nil},
-		{"TLS 1.3, client chain of two RSA-2048 certificates", tls.VersionTLS13, &client},
-		{"TLS 1.2, client chain of two RSA-2048 certificates", tls.VersionTLS12, &client},
-	}, server.Pool(), nil
-}
-
-func writeCertificates(dir string, server tls.Certificate, clientRoot *testca.CA) error {
-	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+// visit makes one connection to a server, and returns whether it resumed and the
+// length in bytes of the ClientHello's record.
+func visit(c client, addr string) (resumed bool, hello int, err error) {
+	raw, err := dial(addr)
 	if err != nil {
-		return err
+		return false, 0, err
 	}
-	both := append(pemBlock("CERTIFICATE", server.Certificate[0]), pemBlock("PRIVATE KEY", key)...)
-	return errors.Join(
-		os.WriteFile(dir+"/server.pem", both, 0o600),
-		os.WriteFile(dir+"/client-ca.pem", pemBlock("CERTIFICATE", clientRoot.Cert.Raw), 0o600))
+	resumed, err = c.over(raw)
+	return resumed, raw.first, err
 }
 
-func pool(file string) (*x509.CertPool, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	p := x509.NewCertPool()
-	if !p.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s: no certificate in it", file)
-	}
-	return p, nil
-}
-
-// clientConfig is a client of w with a session cache.
-func (w workload) clientConfig(roots *x509.CertPool) *tls.Config {
+// newConfig is a client of one protocol version, with a certificate or none.
+func newConfig(roots *x509.CertPool, version uint16, cert *tls.Certificate) *tls.Config {
 	config := &tls.Config{
-		RootCAs: roots, ServerName: "localhost", MinVersion: w.version, MaxVersion: w.version,
+		RootCAs: roots, ServerName: "localhost", MinVersion: version, MaxVersion: version,
 		ClientSessionCache: tls.NewLRUClientSessionCache(1),
 	}
-	if w.cert != nil {
-		config.Certificates = []tls.Certificate{*w.cert}
+	if cert != nil {
+		config.Certificates = []tls.Certificate{*cert}
 	}
 	return config
 }
 
-// visit makes one connection, and returns whether it resumed and the length in
-// bytes of the ClientHello's record.
-func visit(addr string, config *tls.Config) (resumed bool, hello int, err error) {
+// A ticketClient is crypto/tls's, which resumes by ticket.
+type ticketClient struct{ config *tls.Config }
+
+func (c ticketClient) over(raw net.Conn) (resumed bool, err error) {
+	conn := tls.Client(raw, c.config)
+	defer conn.Close()
+	return isResumed(conn)
+}
+
+// An idClient is package tls12's, which resumes by session id.
+type idClient struct {
+	config  *tls.Config
+	session *tls12.Session
+}
+
+func newIDClient(config *tls.Config) *idClient {
+	config.ClientSessionCache = nil // package tls12 has no use for one
+	return &idClient{config: config}
+}
+
+func (c *idClient) over(raw net.Conn) (resumed bool, err error) {
+	conn, err := tls12.Client(raw, c.config, c.session)
+	if err != nil {
+		return false, errors.Join(err, raw.Close())
+	}
+	defer conn.Close()
+	resumed, err = isResumed(conn)
+	c.session = conn.Session()
+	return resumed, err
+}
+
+// A tlsConn is a connection of crypto/tls, of package tls12 or of a Cache.
+type tlsConn interface {
+	net.Conn
+	Handshake() error
+	ConnectionState() tls.ConnectionState
+}
+
+func isResumed(conn tlsConn) (bool, error) {
+	err := readByte(conn)
+	return conn.ConnectionState().DidResume, err
+}
+
+func readByte(r io.Reader) error {
+	_, err := io.ReadFull(r, make([]byte, 1))
+	return err
+}
+
+// A dialed connection notes the length of its first write.
+type dialed struct {
+	net.Conn
+	first int
+}
+
+func dial(addr string) (*dialed, error) {
 	raw, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
-		return false, 0, err
+		return nil, err
 	}
-	first := &firstWrite{Conn: raw}
-	conn := tls.Client(first, config)
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
-		return false, 0, err
-	}
-	return conn.ConnectionState().DidResume, first.n, nil
+	raw.SetDeadline(time.Now().Add(20 * time.Second))
+	return &dialed{Conn: raw}, nil
 }
 
-// firstWrite notes the length of a connection's first write.
-type firstWrite struct {
-	net.Conn
-	n int
-}
-
-func (f *firstWrite) Write(b []byte) (int, error) {
-	if f.n == 0 {
-		f.n = len(b)
+func (d *dialed) Write(b []byte) (int, error) {
+	if d.first == 0 {
+		d.first = len(b)
 	}
-	return f.Conn.Write(b)
+	return d.Conn.Write(b)
 }

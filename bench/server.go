@@ -3,15 +3,12 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/pem"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/halfshake/halfshake"
@@ -22,13 +19,14 @@ import (
 // childArg makes this program one server: bench child KIND DIR.
 const childArg = "child"
 
-// kinds are the servers that are compared; the first is the peer.
-var kinds = []string{ticketKind, "ServerConfig", memoryKind, "Server", boltKind}
-
+// The kinds of servers.
 const (
 	ticketKind = "crypto/tls ticket"
+	configKind = "ServerConfig"
 	memoryKind = "NewListener"
+	serverKind = "Server"
 	boltKind   = "NewListener, bolt"
+	idKind     = "NewListener, session id"
 )
 
 // listen returns a listener of the given kind whose connections are TLS servers,
@@ -46,6 +44,9 @@ func listen(kind, dir string, config *tls.Config) (net.Listener, *external.Exter
 		return nil, nil, err
 	}
 	settings := halfshake.Config{Scope: "bench"}
+	if kind == idKind {
+		settings.SessionIDs = halfshake.Always
+	}
 	if sessions != nil {
 		settings.Callbacks = sessions.Callbacks()
 	}
@@ -54,13 +55,13 @@ func listen(kind, dir string, config *tls.Config) (net.Listener, *external.Exter
 		return nil, nil, err
 	}
 	switch kind {
-	case "ServerConfig":
+	case configKind:
 		hooked, err := cache.ServerConfig(config)
 		return tls.NewListener(inner, hooked), nil, err
-	case memoryKind, boltKind:
+	case memoryKind, boltKind, idKind:
 		l, err := cache.NewListener(inner, config)
 		return l, sessions, err
-	case "Server":
+	case serverKind:
 		return serverListener{inner, cache, config}, nil, nil
 	}
 	return nil, nil, fmt.Errorf("no kind %q of server", kind)
@@ -101,8 +102,7 @@ func (l serverListener) Accept() (net.Conn, error) {
 }
 
 // serveChild serves until its standard input ends. It prints its address, and
-// then, for each line of input, the CPU time in nanoseconds that it has spent, and
-// how many sessions it has failed to write to its store.
+// then, for each line of input, what it has spent so far.
 func serveChild(kind, dir string) error {
 	config, err := serverConfig(dir)
 	if err != nil {
@@ -115,11 +115,12 @@ func serveChild(kind, dir string) error {
 	go serve(l)
 	fmt.Println(l.Addr())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		fmt.Println(cpuTime(), notWritten(sessions))
+		fmt.Println(spentSoFar(), notWritten(sessions))
 	}
 	return l.Close()
 }
 
+// notWritten is how many sessions did not get to the store.
 func notWritten(sessions *external.External) uint64 {
 	if sessions == nil {
 		return 0
@@ -128,15 +129,8 @@ func notWritten(sessions *external.External) uint64 {
 	return stats.PutDropped + stats.PutFailed
 }
 
-func cpuTime() int64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
-}
-
-// serve answers each connection with one byte.
+// serve answers each connection with one byte, and then with as many as the client
+// asks for, in eight bytes. What comes after those it discards.
 func serve(l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -145,86 +139,26 @@ func serve(l net.Listener) {
 		}
 		go func() {
 			defer conn.Close()
-			if _, err := conn.Write([]byte{1}); err == nil {
-				io.Copy(io.Discard, conn)
+			if _, err := conn.Write([]byte{1}); err != nil {
+				return
+			}
+			var wanted uint64
+			if binary.Read(conn, binary.BigEndian, &wanted) == nil && send(conn, wanted) == nil {
+				io.Copy(io.Discard, struct{ io.Reader }{conn})
 			}
 		}()
 	}
 }
 
-// serverConfig reads what writeCertificates wrote. A server with a client CA asks
-// for a certificate whoever sends one.
-func serverConfig(dir string) (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(dir+"/server.pem", dir+"/server.pem")
-	if err != nil {
-		return nil, err
+// send writes n bytes, 32 KiB at a time.
+func send(w io.Writer, n uint64) error {
+	text := make([]byte, 32<<10)
+	for n > 0 {
+		part := min(n, uint64(len(text)))
+		if _, err := w.Write(text[:part]); err != nil {
+			return err
+		}
+		n -= part
 	}
-	roots, err := pool(dir + "/client-ca.pem")
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: roots}, nil
-}
-
-// A child is a server in a process of its own.
-type child struct {
-	kind, addr string
-	cmd        *exec.Cmd
-	in         io.WriteCloser
-	out        *bufio.Reader
-}
-
-func start(kind, dir string) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	c := &child{kind: kind, cmd: exec.Command(self, childArg, kind, dir)}
-	c.cmd.Stderr = os.Stderr
-	in, err := c.cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	c.in, c.out = in, bufio.NewReader(out)
-	if err := c.cmd.Start(); err != nil {
-		return nil, err
-	}
-	c.addr, err = c.line()
-	return c, err
-}
-
-func (c *child) line() (string, error) {
-	s, err := c.out.ReadString('\n')
-	return strings.TrimSpace(s), err
-}
-
-// cpu returns the CPU time that the child has spent so far, in nanoseconds. A
-// session that was not written is an error: what was not done is not to be
-// measured.
-func (c *child) cpu() (ns int64, err error) {
-	if _, err := io.WriteString(c.in, "\n"); err != nil {
-		return 0, err
-	}
-	s, err := c.line()
-	if err != nil {
-		return 0, err
-	}
-	var lost uint64
-	if _, err := fmt.Sscan(s, &ns, &lost); err != nil {
-		return 0, err
-	}
-	if lost > 0 {
-		return 0, fmt.Errorf("%d sessions were not written to the store", lost)
-	}
-	return ns, nil
-}
-
-func (c *child) stop() error { return errors.Join(c.in.Close(), c.cmd.Wait()) }
-
-func pemBlock(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	return nil
 }

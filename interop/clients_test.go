@@ -88,6 +88,29 @@ func TestOpenSSLReconnects(t *testing.T) {
 	s.checkHits(t)
 }
 
+// TestOpenSSLHangsUp has "openssl s_time -reuse", which hangs up without close_notify and makes no request, resume every
+// time.
+func TestOpenSSLHangsUp(t *testing.T) {
+	need(t, client.OpenSSL)
+	s := startSite(t, testca.ECDSA, "--session-ids", "always")
+	ctx, cancel := context.WithTimeout(t.Context(), clientLimit)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "openssl", "s_time", "-connect", s.server.Listen, "-CAfile", s.roots,
+		"-reuse", "-tls1_2", "-time", "1").Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// It prints an r for each connection that was reused and a * for each that was not.
+	marks := regexp.MustCompile(`(?m)^[r*]+$`).Find(out)
+	t.Logf("%d connections", len(marks))
+	if len(marks) == 0 {
+		t.Fatalf("no connection: %s", out)
+	}
+	check(t, "reused", bytes.Count(marks, []byte("r")), len(marks))
+	s.hits = len(marks)
+	s.checkHits(t)
+}
+
 // TestClientCertificates has clients resume with a certificate that the server requires, or without one that it only
 // requests; without one that it requires, their handshake fails.
 func TestClientCertificates(t *testing.T) {

@@ -12,7 +12,8 @@ javac JDK the Java client tests
 /usr/include/wolfssl/ssl.h libwolfssl-dev the wolfSSL client tests
 chromium chromium the browser test
 npm npm the browser test
-redis-server redis-server the test of a TCP backend'
+redis-server redis-server the test of a TCP backend
+nginx nginx the comparison with nginx'
 
 missing() {
 	local command package purpose

@@ -93,12 +93,15 @@ func (s *server) prepare(inner net.Listener) (err error) {
 }
 
 // cacheConfig is the cache that the flags describe. Without --scope, a session
-// belongs to the content of the --client-ca file.
+// belongs to the content of the --client-ca file. A session stays when its client
+// hangs up without close_notify, as many do: RFC 5246, section 7.2.1, lets it
+// resume, HTTP says by itself where an answer ends, and nginx does the same.
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
 		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxChainAge: f.MaxChainAge,
 		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Callbacks: s.store.callbacks(), Logger: s.log,
+		UncleanClose: halfshake.Keep,
 	}
 	if f.Scope == "" {
 		config.TrustID = s.files.trustID

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// generations is how often the servers of a workload are started anew: two
+// processes of one program can differ by some hundredths for as long as they live.
+const generations = 5
+
+// compare makes resumed handshakes with every server, and prints a table.
+func (w workload) compare(dir string, roots *x509.CertPool, e extent) error {
+	results := make([]result, len(w.contenders))
+	for range min(generations, e.runs) {
+		if err := w.generation(dir, roots, extent{max(e.runs/generations, 1), e.handshakes}, results); err != nil {
+			return err
+		}
+	}
+	reportResumed(w.name, w.names(), results)
+	return nil
+}
+
+// A result is what one server cost under one workload, by run.
+type result struct {
+	perOp  []float64 // nanoseconds of the server's CPU for a handshake
+	allocs []float64 // objects allocated for it
+	hello  int       // bytes of the resuming ClientHello
+}
+
+// add adds a run.
+func (r *result) add(spent usage, handshakes int) {
+	r.perOp = append(r.perOp, float64(spent.cpu)/float64(handshakes))
+	r.allocs = append(r.allocs, float64(spent.allocs)/float64(handshakes))
+}
+
+// generation starts servers, so that no heap has what another workload left there,
+// and adds their runs to the results.
+func (w workload) generation(dir string, roots *x509.CertPool, e extent, results []result) (err error) {
+	children, stop, err := startAll(w.kinds(), dir)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return err
+	}
+	clients := make([]client, len(children))
+	for i, c := range w.contenders {
+		clients[i] = c.newClient(roots)
+		if _, _, err := visit(clients[i], children[i].addr); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	for run := range e.runs + 1 { // the first warms up
+		for i := range children {
+			at := (i + run) % len(children)
+			spent, hello, err := measure(children[at], clients[at], e.handshakes)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.contenders[at].name, err)
+			}
+			if r := &results[at]; run > 0 {
+				r.hello = hello
+				r.add(spent, e.handshakes)
+			}
+		}
+	}
+	return nil
+}
+
+func (w workload) names() (names []string) {
+	for _, c := range w.contenders {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func (w workload) kinds() (kinds []string) {
+	for _, c := range w.contenders {
+		kinds = append(kinds, c.kind)
+	}
+	return kinds
+}
+
+var errNotResumed = errors.New("a connection was not resumed")
+
+// measure makes resumed handshakes and returns what they cost the server.
+func measure(server *child, cl client, handshakes int) (spent usage, hello int, err error) {
+	spent, err = server.spends(func() error {
+		for range handshakes {
+			resumed, n, err := visit(cl, server.addr)
+			if err != nil {
+				return err
+			}
+			if !resumed {
+				return errNotResumed
+			}
+			hello = n
+		}
+		return nil
+	})
+	return spent, hello, err
+}
+
+// reportResumed prints the medians, and the median of the ratios to the first
+// server's run.
+func reportResumed(title string, names []string, results []result) {
+	fmt.Printf("\nresumed handshakes, %s\n%-24s %10s %8s %12s %20s\n", title, "server", "CPU µs", "ratio", "allocations", "ClientHello bytes")
+	for i, r := range results {
+		fmt.Printf("%-24s %10.1f %8.3f %12.0f %20d\n", names[i],
+			median(r.perOp)/1e3, median(ratios(r.perOp, results[0].perOp)), median(r.allocs), r.hello)
+	}
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// ratios divides run by run.
+func ratios(values, peer []float64) []float64 {
+	quotients := make([]float64, len(values))
+	for i := range values {
+		quotients[i] = values[i] / peer[i]
+	}
+	return quotients
+}

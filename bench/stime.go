@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// compareSTime has OpenSSL's client resume by session id, in TLS 1.2, as fast as it
+// can: against OpenSSL's own server, nginx, and "halfshake serve". A peer that is
+// not installed is left out, with a sentence.
+func compareSTime(dir string, _ certificates, e extent) (err error) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		fmt.Println("\nno openssl on PATH (Debian package openssl): no comparison by openssl s_time")
+		return nil
+	}
+	var names []string
+	var servers []*program
+	defer func() {
+		for _, s := range servers {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	for _, p := range []struct {
+		name, binary string
+		start        func(dir string) (*program, error)
+	}{
+		{"openssl s_server", "openssl", startSServer},
+		{"nginx", "nginx", startNginx},
+		{"halfshake serve", "go", startHalfshake},
+	} {
+		if _, err := exec.LookPath(p.binary); err != nil {
+			fmt.Printf("\nno %s on PATH (Debian package %[1]s): %s is left out\n", p.binary, p.name)
+			continue
+		}
+		s, err := p.start(dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		names, servers = append(names, p.name), append(servers, s)
+	}
+	results, err := interleave(max(e.runs/10, 1), len(servers), func(i int) (rate, perOp float64, err error) {
+		return sTime(servers[i])
+	})
+	if err == nil {
+		reportRates("openssl s_time -reuse -tls1_2, by session id", "connections/s", "connection", names, results)
+	}
+	return err
+}
+
+// sTimeSeconds is the shortest run that s_time makes.
+const sTimeSeconds = 1
+
+// marks is what s_time prints: an r for each connection that was reused, and a * for
+// each that was not.
+var marks = regexp.MustCompile(`(?m)^[r*]+$`)
+
+// sTime returns how many connections were made in a second, and the server's CPU
+// time for each, in nanoseconds.
+func sTime(s *program) (rate, perOp float64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	before, err := s.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	begun := time.Now()
+	out, err := exec.CommandContext(ctx, "openssl", "s_time", "-connect", s.addr, "-reuse", "-tls1_2", "-time", strconv.Itoa(sTimeSeconds)).Output()
+	took := time.Since(begun)
+	if err != nil {
+		return 0, 0, fmt.Errorf("openssl s_time: %w: %s", err, out)
+	}
+	after, err := s.cpu()
+	line := marks.Find(out)
+	if bytes.Contains(line, []byte("*")) || len(line) == 0 {
+		return 0, 0, errNotResumed
+	}
+	n := float64(len(line))
+	return n / took.Seconds(), float64(after-before) / n, err
+}
+
+// A program is a server that is not ours to ask what it spends.
+type program struct {
+	addr string
+	cmd  *exec.Cmd
+	pids []int // what spends its CPU time
+}
+
+// startProgram starts a server at a free address, and waits until it answers. args
+// returns its arguments.
+func startProgram(binary string, args func(addr string) []string) (*program, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, args(addr)...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.Discard, &said
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &program{addr, cmd, []int{cmd.Process.Pid}}
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			return s, conn.Close()
+		}
+		if time.Since(begun) > 10*time.Second {
+			return nil, errors.Join(err, s.stop(), errors.New(said.String()))
+		}
+	}
+}
+
+func startSServer(dir string) (*program, error) {
+	return startProgram("openssl", func(addr string) []string {
+		return []string{"s_server", "-accept", addr, "-cert", serverFile(dir), "-key", serverFile(dir), "-no_ticket", "-www", "-quiet"}
+	})
+}
+
+// startHalfshake builds the command of this tree.
+func startHalfshake(dir string) (*program, error) {
+	binary := filepath.Join(dir, "halfshake")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = filepath.Join("..", "cmd", "halfshake")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return startProgram(binary, func(addr string) []string {
+		return []string{
+			"serve", "--listen", addr, "--session-ids", "always", "--store", "memory:",
+			"--state-dir", dir, "--cert", serverFile(dir), "--key", serverFile(dir),
+		}
+	})
+}
+
+// startNginx starts one with a single worker, whose files are all in dir.
+func startNginx(dir string) (*program, error) {
+	file := filepath.Join(dir, "nginx.conf")
+	s, err := startProgram("nginx", func(addr string) []string {
+		config := strings.NewReplacer("DIR", dir, "ADDR", addr, "CERT", serverFile(dir)).Replace(nginxConfig)
+		_ = os.WriteFile(file, []byte(config), 0o600) // nginx says so if it is not there
+		return []string{"-c", file, "-e", "stderr"}
+	})
+	if err != nil {
+		return nil, err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", s.cmd.Process.Pid))
+	if err != nil {
+		return s, nil //nolint:nilerr // not Linux, where nobody tells its CPU time
+	}
+	for _, pid := range strings.Fields(string(children)) {
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			return s, err
+		}
+		s.pids = append(s.pids, n)
+	}
+	return s, nil
+}
+
+const nginxConfig = `daemon off;
+worker_processes 1;
+pid DIR/nginx.pid;
+events { worker_connections 512; }
+http {
+	access_log off;
+	client_body_temp_path DIR/nginx-body;
+	proxy_temp_path DIR/nginx-proxy;
+	fastcgi_temp_path DIR/nginx-fastcgi;
+	uwsgi_temp_path DIR/nginx-uwsgi;
+	scgi_temp_path DIR/nginx-scgi;
+	server {
+		listen ADDR ssl;
+		ssl_certificate CERT;
+		ssl_certificate_key CERT;
+		ssl_protocols TLSv1.2;
+		ssl_session_tickets off;
+		ssl_session_cache shared:bench:10m;
+	}
+}
+`
+
+// cpu returns the CPU time that the server has spent, in nanoseconds; 0 where the
+// system has no /proc to say so.
+func (s *program) cpu() (ns int64, err error) {
+	for _, pid := range s.pids {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, nil //nolint:nilerr // see above
+		}
+		// proc_pid_stat(5): behind the name, in parentheses, fields 14 and 15 are the
+		// user's and the system's time, in hundredths of a second.
+		_, rest, _ := bytes.Cut(stat, []byte(") "))
+		fields := strings.Fields(string(rest))
+		if len(fields) < 13 {
+			return 0, fmt.Errorf("/proc/%d/stat: %q", pid, stat)
+		}
+		for _, f := range fields[11:13] {
+			ticks, err := strconv.ParseInt(f, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			ns += ticks * int64(10*time.Millisecond)
+		}
+	}
+	return ns, nil
+}
+
+func (s *program) stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	err := s.cmd.Wait()
+	if _, ended := errors.AsType[*exec.ExitError](err); ended {
+		return nil // s_server has no other way to end
+	}
+	return err
+}

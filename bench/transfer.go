@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	// transferSize is how many bytes go over a connection in a run.
+	transferSize = 32 << 20
+	// transferSuite is the one that Go's servers choose first in TLS 1.2, on a
+	// machine with instructions for AES.
+	transferSuite = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+)
+
+// compareTransfer measures bulk transfer by crypto/tls and by package tls12, with
+// the same suite and the same client, crypto/tls's.
+func compareTransfer(dir string, certs certificates, e extent) (err error) {
+	config := newConfig(certs.roots, tls.VersionTLS12, nil)
+	config.CipherSuites = []uint16{transferSuite}
+	kinds := []string{ticketKind, idKind}
+	children, stop, err := startAll(kinds, dir)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return err
+	}
+	for _, direction := range []struct {
+		name string
+		move func(*tls.Conn) error
+	}{{"from the server", download}, {"to the server", upload}} {
+		title := fmt.Sprintf("bulk transfer %s, TLS 1.2, %s", direction.name, tls.CipherSuiteName(transferSuite))
+		results, err := interleave(max(e.runs/5, 1), len(kinds), func(i int) (rate, perOp float64, err error) {
+			return measureTransfer(children[i], config, direction.move)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", title, err)
+		}
+		reportRates(title, "MiB/s", "MiB", []string{"crypto/tls", "tls12"}, results)
+	}
+	return nil
+}
+
+// measureTransfer returns how many MiB went in a second, and the server's CPU time
+// for each, in nanoseconds.
+func measureTransfer(c *child, config *tls.Config, move func(*tls.Conn) error) (rate, perOp float64, err error) {
+	raw, err := dial(c.addr)
+	if err != nil {
+		return 0, 0, err
+	}
+	conn := tls.Client(raw, config)
+	defer conn.Close()
+	if err := readByte(conn); err != nil {
+		return 0, 0, err
+	}
+	var took time.Duration
+	spent, err := c.spends(func() error {
+		begun := time.Now()
+		defer func() { took = time.Since(begun) }()
+		return move(conn)
+	})
+	const mib = float64(transferSize) / (1 << 20)
+	return mib / took.Seconds(), float64(spent.cpu) / mib, err
+}
+
+// download has the server send, and counts what comes.
+func download(conn *tls.Conn) error {
+	if err := binary.Write(conn, binary.BigEndian, uint64(transferSize)); err != nil {
+		return err
+	}
+	_, err := io.CopyN(io.Discard, conn, transferSize)
+	return err
+}
+
+// upload ends when the server has read all and closed the connection.
+func upload(conn *tls.Conn) error {
+	if err := binary.Write(conn, binary.BigEndian, uint64(0)); err != nil {
+		return err
+	}
+	if err := errors.Join(send(conn, transferSize), conn.CloseWrite()); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, conn)
+	return err
+}
