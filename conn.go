@@ -27,7 +27,8 @@ type Conn struct {
 	choice engineChoice
 
 	// opening is held while the engine is chosen, by what the client sends first;
-	// engine is nil before, and openErr what kept it from being chosen.
+	// engine is nil before, and openErr what kept it from being chosen. With
+	// Config.SessionIDs off there is no choice.
 	opening sync.Mutex
 	engine  atomic.Pointer[servedConn]
 	openErr error
@@ -53,15 +54,15 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &Conn{cache: c, choice: engineChoice{c, config.Clone(), p}}
-	if c.sessionIDs == Off {
-		conn.state = c.newConnState(raw)
-		engine := conn.choice.cryptoTLS(conn.state)
-		conn.engine.Store(&engine)
-	} else {
-		conn.state = c.newConnState(&replayed{Conn: raw})
-	}
+	conn := &Conn{cache: c, state: c.newConnState(raw)}
 	conn.state.atCompletion = true
+	if c.sessionIDs == Off {
+		engine := c.cryptoTLS(config, p, conn.state)
+		conn.engine.Store(&engine)
+		return conn, nil
+	}
+	conn.state.Conn = &replayed{Conn: raw}
+	conn.choice = c.newEngineChoice(config, p)
 	return conn, nil
 }
 

@@ -11,8 +11,14 @@ import (
 // An engineChoice says which engine serves a connection, by its ClientHello.
 type engineChoice struct {
 	cache  *Cache
-	config *tls.Config
-	policy policy
+	config *tls.Config // nobody changes it
+	policy policy      // of config
+	reader *tls.Config // for withHello
+}
+
+func (c *Cache) newEngineChoice(config *tls.Config, p policy) engineChoice {
+	p.config = config.Clone() // whatever the application does to its own later
+	return engineChoice{cache: c, config: p.config, policy: p, reader: helloReader(p.config)}
 }
 
 // A servedConn is a server's connection of either engine.
@@ -26,15 +32,20 @@ type servedConn interface {
 // open chooses for a connection of which data has been read, and comes again. What
 // is not a ClientHello is crypto/tls's to refuse.
 func (e engineChoice) open(ctx context.Context, state *connState, data []byte, whole bool) (conn servedConn) {
-	if whole && withHello(ctx, data, e.config, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
+	if whole && withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
 		return conn
 	}
-	return e.cryptoTLS(state)
+	return e.cache.cryptoTLS(e.config, e.policy, state)
 }
 
-// cryptoTLS is the choice where there is none.
-func (e engineChoice) cryptoTLS(state *connState) servedConn {
-	return tls.Server(state, e.cache.hooked(e.config, e.policy, state))
+// asks reports whether the application has a say in the choice.
+func (e engineChoice) asks() bool {
+	return e.config.GetConfigForClient != nil || e.config.GetEncryptedClientHelloKeys != nil
+}
+
+// cryptoTLS serves a connection where there is no choice.
+func (c *Cache) cryptoTLS(config *tls.Config, p policy, state *connState) servedConn {
+	return tls.Server(state, c.hooked(config, p, state))
 }
 
 // openFor asks the application's GetConfigForClient, once, and serves the client
@@ -61,14 +72,14 @@ func (e engineChoice) openFor(hello *tls.ClientHelloInfo, state *connState) serv
 
 // open12 returns a connection of package tls12, or nil if crypto/tls is to serve.
 func (e engineChoice) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, state *connState) servedConn {
-	config, p := e.config, e.policy
+	p := e.policy
 	if chosen != nil {
-		config, p = chosen, e.cache.policyOf(chosen)
+		p = e.cache.policyOf(chosen)
+		p.config = chosen.Clone()
 	}
-	if !e.cache.sessionIDs.takes(hello, config) {
+	if !e.cache.sessionIDs.takes(hello, p.config) {
 		return nil
 	}
-	p.config = config.Clone() // whatever the application does to its own later
 	conn, err := tls12.Server(state, p.config, &engine12{cache: e.cache, policy: p, conn: state})
 	if err != nil {
 		return nil

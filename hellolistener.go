@@ -38,7 +38,7 @@ type accepted struct {
 
 func newHelloListener(inner net.Listener, c *Cache, config *tls.Config, p policy) *helloListener {
 	l := &helloListener{
-		inner: inner, cache: c, choice: engineChoice{c, config, p}, reading: list.New(),
+		inner: inner, cache: c, choice: c.newEngineChoice(config, p), reading: list.New(),
 		ready: make(chan accepted), places: make(chan struct{}, c.maxPending),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -171,8 +171,12 @@ func (l *helloListener) deliver(a accepted) bool {
 
 // open returns the connection that Accept does.
 func (l *helloListener) open(raw net.Conn, data []byte, whole bool) net.Conn {
-	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout12)
-	defer cancel()
+	ctx := context.Background() // nobody sees it; one that ends has its cost
+	if l.choice.asks() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(l.ctx, handshakeTimeout12)
+		defer cancel()
+	}
 	conn := l.choice.open(ctx, l.cache.newConnState(&replayed{Conn: raw, data: data}), data, whole)
 	if conn12, ok := conn.(*tls12.Conn); ok {
 		conn12.LimitHandshake(handshakeTimeout12)

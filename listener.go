@@ -28,7 +28,7 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 		return nil, err
 	}
 	if c.sessionIDs != Off {
-		return newHelloListener(inner, c, config.Clone(), p), nil
+		return newHelloListener(inner, c, config, p), nil
 	}
 	return &listener{Listener: inner, cache: c, config: config.Clone(), policy: p}, nil
 }
@@ -46,6 +46,5 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := l.cache.newConnState(raw)
-	return tls.Server(state, l.cache.hooked(l.config, l.policy, state)), nil
+	return l.cache.cryptoTLS(l.config, l.policy, l.cache.newConnState(raw)), nil
 }

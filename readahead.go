@@ -81,22 +81,36 @@ func readUpTo(r io.Reader, data []byte, n int) ([]byte, error) {
 // errHelloRead ends the throwaway handshake of withHello.
 var errHelloRead = errors.New("halfshake: the ClientHello has been read")
 
-// withHello calls use with what crypto/tls makes of the bytes of a ClientHello, as
-// a server with this configuration, and reports whether it made anything of them.
-// A real server reads them from a connection that goes nowhere, and is stopped
-// once it has asked for the configuration, so that what use is given is alive:
-// its context, and what its methods look at.
-func withHello(ctx context.Context, data []byte, config *tls.Config, conn net.Conn, use func(*tls.ClientHelloInfo)) (read bool) {
-	throwaway := config.Clone()
-	throwaway.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+// withHello calls use with what crypto/tls makes of the bytes of a ClientHello, and
+// reports whether it made anything of them. reader is of helloReader. A real server
+// reads them from a connection that goes nowhere, and is stopped once it has asked
+// for the configuration, so that what use is given is alive: its context, and what
+// its methods look at.
+func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Conn, use func(*tls.ClientHelloInfo)) (read bool) {
+	throwaway := &helloConn{replayed{Conn: conn, data: data, ends: true}, func(hello *tls.ClientHelloInfo) {
 		read = true
 		seen := *hello
 		seen.Conn = conn
 		use(&seen)
+	}}
+	tls.Server(throwaway, reader).HandshakeContext(ctx)
+	return read
+}
+
+// A helloConn is the connection of a throwaway server, and what to do with its hello.
+type helloConn struct {
+	replayed
+	use func(*tls.ClientHelloInfo)
+}
+
+// helloReader returns the throwaway server's configuration.
+func helloReader(config *tls.Config) *tls.Config {
+	reader := config.Clone()
+	reader.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		hello.Conn.(*helloConn).use(hello)
 		return nil, errHelloRead
 	}
-	tls.Server(&replayed{Conn: conn, data: data, ends: true}, throwaway).HandshakeContext(ctx)
-	return read
+	return reader
 }
 
 // A replayed connection has been read from: data comes again, before the rest.

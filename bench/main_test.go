@@ -26,7 +26,7 @@ func TestCompareRuns(t *testing.T) {
 			t.Errorf("no %s on PATH (Debian package %[1]s): with CI=true that is a failure", peer)
 		}
 	}
-	if err := compare(extent{runs: 1, handshakes: 5}); err != nil {
+	if err := compare(extent{runs: 1, handshakes: parallel}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,12 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
-
-// parallel is how many clients make new sessions at a time.
-const parallel = 4
 
 // compareNew measures full handshakes, each of which makes a session, with a store
 // and without.
@@ -18,14 +14,14 @@ func compareNew(dir string, certs certificates, e extent) error {
 		config := newConfig(certs.roots, version, nil)
 		config.ClientSessionCache = nil
 		title := "new sessions, " + tls.VersionName(version)
-		if err := newSessions(title, dir, ticketClient{config}, e); err != nil {
+		if err := newSessions(title, dir, newCrowd(func() client { return ticketClient{config} }), e); err != nil {
 			return fmt.Errorf("%s: %w", title, err)
 		}
 	}
 	return nil
 }
 
-func newSessions(title, dir string, cl client, e extent) (err error) {
+func newSessions(title, dir string, clients crowd, e extent) (err error) {
 	kinds := []string{memoryKind, boltKind}
 	children, stop, err := startAll(kinds, dir)
 	defer func() { err = errors.Join(err, stop()) }()
@@ -33,7 +29,7 @@ func newSessions(title, dir string, cl client, e extent) (err error) {
 		return err
 	}
 	results, err := interleave(e.runs, len(kinds), func(i int) (rate, perOp float64, err error) {
-		return measureNew(children[i], cl, e.handshakes)
+		return measureNew(children[i], clients, e.handshakes)
 	})
 	if err == nil {
 		reportRates(title, "handshakes/s", "handshake", kinds, results)
@@ -43,26 +39,14 @@ func newSessions(title, dir string, cl client, e extent) (err error) {
 
 // measureNew returns how many handshakes were made in a second, and the server's
 // CPU time for each, in nanoseconds.
-func measureNew(c *child, cl client, handshakes int) (rate, perOp float64, err error) {
+func measureNew(c *child, clients crowd, handshakes int) (rate, perOp float64, err error) {
 	var took time.Duration
 	spent, err := c.spends(func() error {
 		begun := time.Now()
 		defer func() { took = time.Since(begun) }()
-		var clients sync.WaitGroup
-		errs := make([]error, parallel)
-		for i := range parallel {
-			clients.Go(func() {
-				for range handshakes / parallel {
-					if _, _, err := visit(cl, c.addr); err != nil {
-						errs[i] = err
-						return
-					}
-				}
-			})
-		}
-		clients.Wait()
-		return errors.Join(errs...)
+		_, _, err := clients.visit(c.addr, handshakes/parallel)
+		return err
 	})
-	n := float64(handshakes / parallel * parallel)
+	n := float64(handshakes)
 	return n / took.Seconds(), float64(spent.cpu) / n, err
 }

@@ -44,10 +44,10 @@ func (w workload) generation(dir string, roots *x509.CertPool, e extent, results
 	if err != nil {
 		return err
 	}
-	clients := make([]client, len(children))
+	clients := make([]crowd, len(children))
 	for i, c := range w.contenders {
-		clients[i] = c.newClient(roots)
-		if _, _, err := visit(clients[i], children[i].addr); err != nil {
+		clients[i] = newCrowd(func() client { return c.newClient(roots) })
+		if _, _, err := clients[i].visit(children[i].addr, 1); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -81,25 +81,20 @@ func (w workload) kinds() (kinds []string) {
 	return kinds
 }
 
-var errNotResumed = errors.New("a connection was not resumed")
-
 // measure makes resumed handshakes and returns what they cost the server.
-func measure(server *child, cl client, handshakes int) (spent usage, hello int, err error) {
+func measure(server *child, clients crowd, handshakes int) (spent usage, hello int, err error) {
 	spent, err = server.spends(func() error {
-		for range handshakes {
-			resumed, n, err := visit(cl, server.addr)
-			if err != nil {
-				return err
-			}
-			if !resumed {
-				return errNotResumed
-			}
-			hello = n
+		resumed := 0
+		resumed, hello, err = clients.visit(server.addr, handshakes/parallel)
+		if err == nil && resumed != handshakes {
+			err = errNotResumed
 		}
-		return nil
+		return err
 	})
 	return spent, hello, err
 }
+
+var errNotResumed = errors.New("a connection was not resumed")
 
 // reportResumed prints the medians, and the median of the ratios to the first
 // server's run.

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// An extent is how much is measured.
+type extent struct{ runs, handshakes int }
+
+// compare makes every comparison and prints its table.
+func compare(e extent) error {
+	dir, err := os.MkdirTemp("", "halfshake-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	certs, err := prepare(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s %s/%s, %d CPUs; %d interleaved runs of %d handshakes, medians\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), e.runs, e.handshakes)
+	for _, w := range resumptions(&certs.client) {
+		if err := w.compare(dir, certs.roots, e); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
+	for _, c := range []func(string, certificates, extent) error{compareInMemory, compareNew, compareTransfer, compareSTime} {
+		if err := c(dir, certs, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
