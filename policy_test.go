@@ -325,6 +325,31 @@ func TestRootsAreTrustNotIdentity(t *testing.T) {
 	})
 }
 
+// A client's certificate that is itself among the roots is a chain without an
+// authority: it resumes while it is trusted.
+func TestTrustedLeaf(t *testing.T) {
+	self := testca.SelfSigned("alice", time.Now().Add(time.Hour))
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		current := verifying()
+		current.ClientCAs.AddCert(self.Leaf)
+		base := verifying()
+		base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return current, nil }
+		c := newCache(t, Config{Scope: "test"})
+		open, cl := d.open(t, c, base), newClient(version).withCert(self)
+		connectOK(t, open, cl)
+		if !connectOK(t, open, cl).resumed {
+			t.Error("not resumed while it is trusted")
+		}
+		current = verifying()
+		current.ClientCAs.AddCert(testca.SelfSigned("alice", time.Now().Add(time.Hour)).Leaf)
+		cl.withCert(clientCert)
+		if connectOK(t, open, cl).resumed {
+			t.Error("resumed when it is no longer trusted")
+		}
+		wantRefused(t, c, RefusedUntrusted)
+	})
+}
+
 // An unverified certificate of RequestClientCert is carried over as it was, only
 // under that policy, and only in its own time.
 func TestUnverifiedClientCertificate(t *testing.T) {

@@ -165,49 +165,50 @@ func suiteMayResume(p proposal, s *Session) bool {
 // policy: the leaf in its time, and, where the policy verifies, a chain that was
 // verified once, whole in its time and ending in today's roots.
 func (c *Cache) chainHolds(p policy, state *sessionstate.State) bool {
-	leaf, err := state.Leaf()
-	if err != nil {
-		return false
-	}
+	notBefore, notAfter, err := state.LeafValidity()
 	now := p.now()
-	if !inItsTime(leaf, now) {
+	if err != nil || !isWithin(notBefore, notAfter, now) {
 		return false
 	}
 	if !p.verifiesCertificate() {
 		return true
 	}
-	chains, err := state.VerifiedChains(leaf, &c.authorities)
+	chains, err := state.AuthorityChains(&c.authorities)
 	if err != nil {
 		return false
 	}
 	return slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool {
 		for _, cert := range chain {
-			if !inItsTime(cert, now) {
+			if !isWithin(cert.NotBefore, cert.NotAfter, now) {
 				return false
 			}
 		}
-		return isRoot(chain, p.config.ClientCAs, now)
+		return isTrusted(state, chain, p.config.ClientCAs, now)
 	})
 }
 
-func inItsTime(cert *x509.Certificate, now time.Time) bool {
-	return !now.Before(cert.NotBefore) && !now.After(cert.NotAfter)
+func isWithin(notBefore, notAfter, now time.Time) bool {
+	return !now.Before(notBefore) && !now.After(notAfter)
 }
 
-// isRoot reports whether the chain ends in one of roots. Within a pool of ours
-// that is a look-up of its last certificate; the roots of the system may be
-// kept by the system, which has to be asked for the whole chain.
-func isRoot(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) bool {
+// isTrusted reports whether a chain of authorities ends in one of roots. Within a
+// pool of ours that is a look-up of its last certificate; the roots of the system
+// may be kept by the system, which has to be asked for the whole chain.
+func isTrusted(state *sessionstate.State, chain []*x509.Certificate, roots *x509.CertPool, now time.Time) bool {
 	opts := x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	if roots != nil {
+	if roots != nil && len(chain) > 0 {
 		_, err := chain[len(chain)-1].Verify(opts)
 		return err == nil
 	}
+	leaf, err := state.Leaf()
+	if err != nil {
+		return false
+	}
 	opts.Intermediates = x509.NewCertPool()
-	for _, cert := range chain[1:] {
+	for _, cert := range chain {
 		opts.Intermediates.AddCert(cert)
 	}
-	_, err := chain[0].Verify(opts)
+	_, err = leaf.Verify(opts)
 	return err == nil
 }
 

@@ -59,7 +59,7 @@ func Parse(data []byte) (*State, error) {
 		!s.ReadUint16(&st.CipherSuite) ||
 		!s.ReadUint64(&st.CreatedAt) ||
 		!s.ReadUint8LengthPrefixed(&secret) || secret.Empty() ||
-		!s.ReadUint24LengthPrefixed(&extra) ||
+		!s.ReadUint24LengthPrefixed(&extra) || !skipExtra(extra) ||
 		!s.ReadUint8(&ems) || ems > 1 ||
 		!s.ReadUint8(&early) || early > 1 ||
 		!s.ReadUint24LengthPrefixed(&certs) || !readCertificates(certs, &st.Certificates) ||
@@ -73,6 +73,17 @@ func Parse(data []byte) (*State, error) {
 	st.ExtendedMasterSecret = ems == 1
 	st.EarlyData = early == 1
 	return &st, nil
+}
+
+// skipExtra passes over what other layers have added.
+func skipExtra(list cryptobyte.String) bool {
+	for !list.Empty() {
+		var one cryptobyte.String
+		if !list.ReadUint24LengthPrefixed(&one) {
+			return false
+		}
+	}
+	return true
 }
 
 // readCertificates reads the CertificateEntry list of RFC 8446 section 4.4.2;
@@ -143,10 +154,20 @@ func (st *State) Leaf() (*x509.Certificate, error) {
 // VerifiedChains returns the verified chains, each with leaf as its first. The
 // authorities in them are parsed once for all sessions.
 func (st *State) VerifiedChains(leaf *x509.Certificate, authorities *Authorities) ([][]*x509.Certificate, error) {
+	chains, err := st.AuthorityChains(authorities)
+	for i, chain := range chains {
+		chains[i] = append([]*x509.Certificate{leaf}, chain...)
+	}
+	return chains, err
+}
+
+// AuthorityChains returns the verified chains, each without the leaf: one whose
+// leaf is itself trusted is empty.
+func (st *State) AuthorityChains(authorities *Authorities) ([][]*x509.Certificate, error) {
 	chains := make([][]*x509.Certificate, 0, len(st.Chains))
-	for _, rest := range st.Chains {
-		chain := []*x509.Certificate{leaf}
-		for _, der := range rest {
+	for _, ders := range st.Chains {
+		chain := make([]*x509.Certificate, 0, len(ders))
+		for _, der := range ders {
 			cert, err := authorities.parse(der)
 			if err != nil {
 				return nil, fmt.Errorf("sessionstate: verified chain: %w", err)

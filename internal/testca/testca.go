@@ -70,6 +70,14 @@ func (ca *CA) Client(name string, notAfter time.Time) tls.Certificate {
 	return ca.issue(leafTemplate(name, x509.ExtKeyUsageClientAuth, notAfter))
 }
 
+// SelfSigned makes a client certificate that no authority has issued.
+func SelfSigned(name string, notAfter time.Time) tls.Certificate {
+	key := newKey(ECDSA)
+	template := leafTemplate(name, x509.ExtKeyUsageClientAuth, notAfter)
+	leaf := sign(template, template, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
 func (ca *CA) issue(template *x509.Certificate) tls.Certificate {
 	key := newKey(ca.Kind)
 	leaf := sign(template, ca.Cert, key.Public(), ca.key)
