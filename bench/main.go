@@ -5,7 +5,7 @@
 // Command bench measures what Halfshake costs a server, beside its peers in the
 // same run: crypto/tls with its own stateless tickets, OpenSSL, nginx.
 //
-//	go run . [-runs 40] [-handshakes 160]
+//	go run . [-runs 100] [-handshakes 160]
 //
 // Each server is a process of its own, so that its CPU time is all that it spent,
 // the collection of garbage included. The runs of all servers are interleaved,
@@ -22,7 +22,7 @@ import (
 
 func main() {
 	var e extent
-	flag.IntVar(&e.runs, "runs", 40, "interleaved runs")
+	flag.IntVar(&e.runs, "runs", 100, "interleaved runs")
 	flag.IntVar(&e.handshakes, "handshakes", 160, "handshakes a server and run")
 	flag.Parse()
 	e.handshakes = max(e.handshakes/parallel, 1) * parallel
