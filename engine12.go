@@ -37,13 +37,13 @@ func (e *engine12) Lookup(ctx context.Context, hello *tls12.ClientHello, id []by
 		ctx: ctx, info: e.info(hello), policy: e.policy, id: id,
 		offered: slices.DeleteFunc(slices.Clone(hello.CipherSuites), func(suite uint16) bool { return !tls12.HasSuite(suite) }),
 	}
-	s := e.cache.lookup(p)
+	s, internal := e.cache.lookup(p)
 	if s == nil {
 		return nil
 	}
 	session, err := e.decode(s)
-	if err != nil { // a certificate that the ladder had no need to look at
-		e.cache.refused(p, s, RefusedMalformed, false)
+	if err != nil {
+		e.cache.undecodable(p, s, internal)
 		return nil
 	}
 	e.conn.candidate = s

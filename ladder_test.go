@@ -1,6 +1,7 @@
 package halfshake
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -203,13 +204,24 @@ func TestAdmit(t *testing.T) {
 // leaves, as Faulty. One of an external cache may be good elsewhere (on another
 // release of Go), and nothing is removed.
 func TestFaultySessionLeaves(t *testing.T) {
+	t.Run("state", func(t *testing.T) {
+		faultySessionLeaves(t, func(*Session) []byte { return []byte("from another release") })
+	})
+	t.Run("certificate", func(t *testing.T) { // behind what the ladder reads of it
+		faultySessionLeaves(t, func(s *Session) []byte {
+			return bytes.Replace(s.state, []byte("\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"), []byte("\x07\x07\x2a\x86\x48\xce\x3d\x02\x01"), 1)
+		})
+	})
+}
+
+func faultySessionLeaves(t *testing.T, state func(*Session) []byte) {
 	forAll(t, func(t *testing.T, d door, version uint16) {
 		store := newShelf()
-		c := newCache(t, Config{Callbacks: Callbacks{Get: store.callbacks().Get}})
-		open, cl := d.open(t, c, serverConfig()), newClient(version)
+		c := newCache(t, Config{Scope: "test", Callbacks: Callbacks{Get: store.callbacks().Get}})
+		open, cl := d.open(t, c, verifying()), newClient(version).withCert(clientCert)
 		s := *madeThrough(t, c, open, cl)
 		cl.jar.frozen = true
-		s.serial, s.state = nextSerial(), []byte("from another release")
+		s.serial, s.state = nextSerial(), state(&s)
 		faulty := reparse(t, &s)
 		c.Add(faulty)
 		got := recordRemovals(c)
@@ -220,6 +232,9 @@ func TestFaultySessionLeaves(t *testing.T) {
 		store.sessions[s.id] = must(faulty.MarshalBinary())(t)
 		if connectOK(t, open, cl); len(*got) != 1 || c.Stats().Refused[RefusedMalformed] != 2 {
 			t.Errorf("removed %v; %v", *got, c.Stats().Refused)
+		}
+		if c.internal.Has(s.id) {
+			t.Error("the copy of the external session stays")
 		}
 	})
 }

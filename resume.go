@@ -27,27 +27,39 @@ type proposal struct {
 	offered []uint16
 }
 
-// lookup returns the session that the client may resume, or nil. What a client
+// lookup returns the session that the client may resume, or nil, and whether the
+// internal cache had it. What a client
 // that has proved nothing sends costs one look-up, and removes nothing but a
 // session that nobody can resume any more.
-func (c *Cache) lookup(p proposal) *Session {
+func (c *Cache) lookup(p proposal) (s *Session, internal bool) {
 	if !validID(p.id) || c.closed.Load() {
-		return nil
+		return nil, false
 	}
 	removals := c.removals.Load()
-	s, internal := c.find(p)
+	s, internal = c.find(p)
 	if s == nil {
 		c.explain(p, "not found")
-		return nil
+		return nil, false
 	}
 	if r := c.refuse(p, s); r != 0 {
 		c.refused(p, s, r, internal)
-		return nil
+		return nil, false
 	}
 	if !internal && c.Mode().internalKeeps() {
 		c.keepCopy(s, removals)
 	}
-	return s
+	return s, internal
+}
+
+// undecodable refuses a session that the ladder let pass and the engine cannot decode:
+// the ladder has no need to look at the whole of a certificate. The copy of an external
+// session goes, and nobody is told: the original may be good elsewhere, on another
+// release of Go.
+func (c *Cache) undecodable(p proposal, s *Session, internal bool) {
+	c.refused(p, s, RefusedMalformed, internal)
+	if !internal {
+		c.internal.Drop(sessionEntry{s})
+	}
 }
 
 // find asks the internal cache, then the Get callback.
@@ -213,7 +225,7 @@ func isTrusted(state *sessionstate.State, chain []*x509.Certificate, roots *x509
 }
 
 // refused counts and logs a refusal, and takes out of the internal cache what
-// nobody can resume any more.
+// nobody can resume any more. internal is false for a session that came from elsewhere.
 func (c *Cache) refused(p proposal, s *Session, r Refusal, internal bool) {
 	c.counters.refuse(r)
 	if r == RefusedExpired {

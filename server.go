@@ -98,13 +98,13 @@ func (h *serverHooks) unwrap(identity []byte, cs tls.ConnectionState) (*tls.Sess
 	if h.conn != nil && !h.conn.propose() {
 		return nil, nil
 	}
-	s := h.cache.lookup(p)
+	s, internal := h.cache.lookup(p)
 	if s == nil {
 		return nil, nil
 	}
 	ss, err := sessionstate.Resumable(s.state)
-	if err != nil { // the ladder has read the same bytes
-		h.cache.refused(p, s, RefusedMalformed, false)
+	if err != nil {
+		h.cache.undecodable(p, s, internal)
 		return nil, nil
 	}
 	h.handedOut(s, cs.Version)

@@ -57,8 +57,10 @@ func start(kind, dir string) (*child, error) {
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	c.addr, err = c.line()
-	return c, err
+	if c.addr, err = c.line(); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	return c, nil
 }
 
 func (c *child) line() (string, error) {

@@ -20,8 +20,7 @@ func compare(e extent) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s %s/%s, %d CPUs; %d interleaved runs of %d handshakes, medians\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), e.runs, e.handshakes)
+	fmt.Printf("%s %s/%s, %d CPUs; interleaved runs, medians\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	for _, w := range resumptions(&certs.client) {
 		if err := w.compare(dir, certs.roots, e); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)

@@ -7,8 +7,8 @@
 //
 //	go run . [-runs 100] [-handshakes 160]
 //
-// Each server is a process of its own, so that its CPU time is all that it spent,
-// the collection of garbage included. The runs of all servers are interleaved,
+// Each server but those in memory is a process of its own, so that its CPU time is all
+// that it spent, the collection of garbage included. The runs of all servers are interleaved,
 // because the machine may be shared and is certainly noisy; a ratio is taken
 // within one run, and the median of the runs is printed. Many short runs do better than
 // few long ones: what disturbs one server's part of a run disturbs the others' too.
@@ -25,7 +25,7 @@ func main() {
 	flag.IntVar(&e.runs, "runs", 100, "interleaved runs")
 	flag.IntVar(&e.handshakes, "handshakes", 160, "handshakes a server and run")
 	flag.Parse()
-	e.handshakes = max(e.handshakes/parallel, 1) * parallel
+	e = extent{max(e.runs, 1), max(e.handshakes/parallel, 1) * parallel}
 	var err error
 	if flag.Arg(0) == childArg {
 		err = serveChild(flag.Arg(1), flag.Arg(2))

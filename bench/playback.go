@@ -132,7 +132,7 @@ func playAll(playbacks []*playback, e extent) error {
 			}
 		}
 	}
-	reportResumed("in memory, X25519", names, results)
+	reportResumed("in memory, X25519", n, names, results)
 	return nil
 }
 

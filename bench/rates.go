@@ -31,7 +31,7 @@ func interleave(runs, n int, measure func(i int) (rate, perOp float64, err error
 // reportRates prints the medians, and the median of the ratios to the first server's
 // run. Where rate is what a server does in a second, op is what it does.
 func reportRates(title, rate, op string, names []string, results []rated) {
-	fmt.Printf("\n%s\n%-24s %14s %8s %18s %8s\n", title, "server", rate, "ratio", "CPU µs/"+op, "ratio")
+	fmt.Printf("\n%s; %d runs\n%-24s %14s %8s %18s %8s\n", title, len(results[0].rate), "server", rate, "ratio", "CPU µs/"+op, "ratio")
 	for i, r := range results {
 		peer := results[0]
 		fmt.Printf("%-24s %14.0f %8.3f %18.1f %8.3f\n", names[i], median(r.rate), median(ratios(r.rate, peer.rate)),

@@ -19,7 +19,7 @@ func (w workload) compare(dir string, roots *x509.CertPool, e extent) error {
 			return err
 		}
 	}
-	reportResumed(w.name, w.names(), results)
+	reportResumed(w.name, e.handshakes, w.names(), results)
 	return nil
 }
 
@@ -98,8 +98,8 @@ var errNotResumed = errors.New("a connection was not resumed")
 
 // reportResumed prints the medians, and the median of the ratios to the first
 // server's run.
-func reportResumed(title string, names []string, results []result) {
-	fmt.Printf("\nresumed handshakes, %s\n%-24s %10s %8s %12s %20s\n", title, "server", "CPU µs", "ratio", "allocations", "ClientHello bytes")
+func reportResumed(title string, handshakes int, names []string, results []result) {
+	fmt.Printf("\nresumed handshakes, %s; %d runs of %d\n%-24s %10s %8s %12s %20s\n", title, len(results[0].perOp), handshakes, "server", "CPU µs", "ratio", "allocations", "ClientHello bytes")
 	for i, r := range results {
 		fmt.Printf("%-24s %10.1f %8.3f %12.0f %20d\n", names[i],
 			median(r.perOp)/1e3, median(ratios(r.perOp, results[0].perOp)), median(r.allocs), r.hello)

@@ -4,16 +4,13 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"time"
 
 	"github.com/halfshake/halfshake"
-	"github.com/halfshake/halfshake/external"
-	"github.com/halfshake/halfshake/stores/boltstore"
+	"github.com/halfshake/halfshake/tls12"
 )
 
 // childArg makes this program one server: bench child KIND DIR.
@@ -29,62 +26,36 @@ const (
 	idKind     = "NewListener, session id"
 )
 
-// listen returns a listener of the given kind whose connections are TLS servers,
-// and the External behind it, nil for none. The file of a store is in dir.
-func listen(kind, dir string, config *tls.Config) (net.Listener, *external.External, error) {
+// listen returns a listener of the given kind whose connections are TLS servers.
+func listen(kind string, sessions *store, config *tls.Config) (net.Listener, error) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if kind == ticketKind {
-		return tls.NewListener(inner, config), nil, nil
-	}
-	sessions, err := openStore(kind, dir)
-	if err != nil {
-		return nil, nil, err
+		return tls.NewListener(inner, config), nil
 	}
 	settings := halfshake.Config{Scope: "bench"}
 	if kind == idKind {
 		settings.SessionIDs = halfshake.Always
 	}
 	if sessions != nil {
-		settings.Callbacks = sessions.Callbacks()
+		settings.Callbacks = sessions.external.Callbacks()
 	}
 	cache, err := halfshake.New(settings)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	switch kind {
 	case configKind:
 		hooked, err := cache.ServerConfig(config)
-		return tls.NewListener(inner, hooked), nil, err
+		return tls.NewListener(inner, hooked), err
 	case memoryKind, boltKind, idKind:
-		l, err := cache.NewListener(inner, config)
-		return l, sessions, err
+		return cache.NewListener(inner, config)
 	case serverKind:
-		return serverListener{inner, cache, config}, nil, nil
+		return serverListener{inner, cache, config}, nil
 	}
-	return nil, nil, fmt.Errorf("no kind %q of server", kind)
-}
-
-// openStore opens the store of a kind; nil for none. It is closed by the process's
-// end.
-func openStore(kind, dir string) (*external.External, error) {
-	if kind != boltKind {
-		return nil, nil
-	}
-	file, err := os.CreateTemp(dir, "sessions-*")
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
-		return nil, err
-	}
-	store, err := boltstore.Open(file.Name(), boltstore.Config{})
-	if err != nil {
-		return nil, err
-	}
-	return external.New(store, external.Config{Keys: external.GenerateKeys(time.Now())})
+	return nil, fmt.Errorf("no kind %q of server", kind)
 }
 
 type serverListener struct {
@@ -108,34 +79,37 @@ func serveChild(kind, dir string) error {
 	if err != nil {
 		return err
 	}
-	l, sessions, err := listen(kind, dir, config)
+	sessions, err := openStore(kind, dir)
 	if err != nil {
 		return err
 	}
-	go serve(l)
+	l, err := listen(kind, sessions, config)
+	if err != nil {
+		return err
+	}
+	go serve(l, kind)
 	fmt.Println(l.Addr())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		fmt.Println(spentSoFar(), notWritten(sessions))
+		lost, err := sessions.settle()
+		if err != nil {
+			return err
+		}
+		fmt.Println(spentSoFar(), lost)
 	}
 	return l.Close()
 }
 
-// notWritten is how many sessions did not get to the store.
-func notWritten(sessions *external.External) uint64 {
-	if sessions == nil {
-		return 0
-	}
-	stats := sessions.Stats()
-	return stats.PutDropped + stats.PutFailed
-}
-
 // serve answers each connection with one byte, and then with as many as the client
 // asks for, in eight bytes. What comes after those it discards.
-func serve(l net.Listener) {
+func serve(l net.Listener, kind string) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return
+		}
+		if _, ok := conn.(*tls12.Conn); ok != (kind == idKind) {
+			fmt.Fprintf(os.Stderr, "bench: %s is served by %T\n", kind, conn)
+			os.Exit(1)
 		}
 		go func() {
 			defer conn.Close()

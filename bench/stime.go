@@ -45,10 +45,12 @@ func compareSTime(dir string, _ certificates, e extent) (err error) {
 			continue
 		}
 		s, err := p.start(dir)
+		if s != nil {
+			names, servers = append(names, p.name), append(servers, s)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		names, servers = append(names, p.name), append(servers, s)
 	}
 	results, err := interleave(max(e.runs/10, 1), len(servers), func(i int) (rate, perOp float64, err error) {
 		return sTime(servers[i])
@@ -59,8 +61,12 @@ func compareSTime(dir string, _ certificates, e extent) (err error) {
 	return err
 }
 
-// sTimeSeconds is the shortest run that s_time makes.
-const sTimeSeconds = 1
+const (
+	// sTimeSeconds is the shortest run that s_time makes.
+	sTimeSeconds = 1
+	// sTimeSuite is one that all servers have; left to themselves they differ.
+	sTimeSuite = "ECDHE-ECDSA-AES128-GCM-SHA256"
+)
 
 // marks is what s_time prints: an r for each connection that was reused, and a * for
 // each that was not.
@@ -76,7 +82,7 @@ func sTime(s *program) (rate, perOp float64, err error) {
 		return 0, 0, err
 	}
 	begun := time.Now()
-	out, err := exec.CommandContext(ctx, "openssl", "s_time", "-connect", s.addr, "-reuse", "-tls1_2", "-time", strconv.Itoa(sTimeSeconds)).Output()
+	out, err := exec.CommandContext(ctx, "openssl", "s_time", "-connect", s.addr, "-cipher", sTimeSuite, "-reuse", "-tls1_2", "-time", strconv.Itoa(sTimeSeconds)).Output()
 	took := time.Since(begun)
 	if err != nil {
 		return 0, 0, fmt.Errorf("openssl s_time: %w: %s", err, out)
@@ -92,9 +98,10 @@ func sTime(s *program) (rate, perOp float64, err error) {
 
 // A program is a server that is not ours to ask what it spends.
 type program struct {
-	addr string
-	cmd  *exec.Cmd
-	pids []int // what spends its CPU time
+	addr  string
+	cmd   *exec.Cmd
+	pids  []int         // what spends its CPU time
+	ended chan struct{} // closed when it has ended by itself
 }
 
 // startProgram starts a server at a free address, and waits until it answers. args
@@ -114,16 +121,30 @@ func startProgram(binary string, args func(addr string) []string) (*program, err
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &program{addr, cmd, []int{cmd.Process.Pid}}
-	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	s := &program{addr, cmd, []int{cmd.Process.Pid}, make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		_ = cmd.Wait() // s_server ends with an error, for it has no other way
+	}()
+	return s, s.await(10*time.Second, func() bool {
 		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			return s, conn.Close()
+		return err == nil && conn.Close() == nil
+	}, &said)
+}
+
+// await polls until the server is ready.
+func (s *program) await(limit time.Duration, ready func() bool, said fmt.Stringer) error {
+	for begun := time.Now(); !ready(); {
+		select {
+		case <-s.ended:
+			return fmt.Errorf("it ended: %s", said)
+		case <-time.After(20 * time.Millisecond):
 		}
-		if time.Since(begun) > 10*time.Second {
-			return nil, errors.Join(err, s.stop(), errors.New(said.String()))
+		if time.Since(begun) > limit {
+			return fmt.Errorf("it is not ready after %v", limit)
 		}
 	}
+	return nil
 }
 
 func startSServer(dir string) (*program, error) {
@@ -156,21 +177,19 @@ func startNginx(dir string) (*program, error) {
 		_ = os.WriteFile(file, []byte(config), 0o600) // nginx says so if it is not there
 		return []string{"-c", file, "-e", "stderr"}
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || !hasProc {
+		return s, err
 	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", s.cmd.Process.Pid))
-	if err != nil {
-		return s, nil //nolint:nilerr // not Linux, where nobody tells its CPU time
-	}
-	for _, pid := range strings.Fields(string(children)) {
-		n, err := strconv.Atoi(pid)
-		if err != nil {
-			return s, err
+	// The master listens before its worker is there.
+	return s, s.await(10*time.Second, func() bool {
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", s.cmd.Process.Pid))
+		var worker int
+		if n, _ := fmt.Sscan(string(children), &worker); n == 0 {
+			return false
 		}
-		s.pids = append(s.pids, n)
-	}
-	return s, nil
+		s.pids = append(s.pids, worker)
+		return true
+	}, &bytes.Buffer{})
 }
 
 const nginxConfig = `daemon off;
@@ -195,13 +214,22 @@ http {
 }
 `
 
+// hasProc tells whether the system says what a process has spent.
+var hasProc = func() bool {
+	_, err := os.Stat("/proc/self/stat")
+	return err == nil
+}()
+
 // cpu returns the CPU time that the server has spent, in nanoseconds; 0 where the
-// system has no /proc to say so.
+// system does not say it.
 func (s *program) cpu() (ns int64, err error) {
+	if !hasProc {
+		return 0, nil
+	}
 	for _, pid := range s.pids {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
-			return 0, nil //nolint:nilerr // see above
+			return 0, err
 		}
 		// proc_pid_stat(5): behind the name, in parentheses, fields 14 and 15 are the
 		// user's and the system's time, in hundredths of a second.
@@ -222,12 +250,10 @@ func (s *program) cpu() (ns int64, err error) {
 }
 
 func (s *program) stop() error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	err := s.cmd.Wait()
-	if _, ended := errors.AsType[*exec.ExitError](err); ended {
-		return nil // s_server has no other way to end
+	err := s.cmd.Process.Signal(syscall.SIGTERM)
+	<-s.ended
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
 	}
 	return err
 }

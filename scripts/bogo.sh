@@ -12,7 +12,7 @@ source "$(dirname "$0")/lib.sh"
 
 [[ -n $dir ]] || fail 'usage: make bogo BOGO_DIR=a checkout of BoringSSL'
 runner=$dir/ssl/test/runner/runner.test
-[[ -x $runner ]] || fail "there is no $runner: build it as $dir/ssl/test/README.md says"
+[[ -x $runner ]] || fail "there is no $runner: build it with (cd $dir/ssl/test/runner && go test -c), as the README.md beside it says"
 
 out=${BOGO_OUT:-}
 if [[ -z $out ]]; then

@@ -28,7 +28,7 @@ func TestHostileHellos(t *testing.T) {
 	}
 	before := memoryOf(t, metrics)
 	peak := before
-	var slowest time.Duration
+	var waits []time.Duration
 	m := newMob(t)
 	defer m.leave()
 	for i := range 10_000 {
@@ -39,20 +39,25 @@ func TestHostileHellos(t *testing.T) {
 		for _, client := range good {
 			begun := time.Now()
 			mustVisit(t, s.addr, client)
-			slowest = max(slowest, time.Since(begun))
+			waits = append(waits, time.Since(begun))
 		}
 		now := memoryOf(t, metrics)
 		peak.heap, peak.resident = max(peak.heap, now.heap), max(peak.resident, now.resident)
 	}
-	t.Logf("10,000 hostile clients, %d at a time: the slowest of 40 good ones was served in %v", hostileAtOnce, slowest.Round(time.Millisecond))
+	slices.Sort(waits)
+	median, slowest := waits[len(waits)/2], waits[len(waits)-1]
+	t.Logf("10,000 hostile clients, %d at a time: of %d good ones the slowest was served in %v, the median in %v",
+		hostileAtOnce, len(waits), slowest.Round(time.Millisecond), median.Round(time.Millisecond))
 	t.Logf("memory of the server: heap and stacks %d MiB before, %d MiB at most; resident %d MiB, %d MiB",
 		before.heap>>20, peak.heap>>20, before.resident>>20, peak.resident>>20)
-	// One that had to wait until a stalled client's time is over would wait for seconds.
-	if slowest > 2*time.Second {
+	// One that had to wait until a stalled client's time is over would wait for some
+	// five seconds; on a machine that is slow and busy, one or two may be honest.
+	if slowest > 3*time.Second {
 		t.Errorf("a good client was served after %v", slowest)
 	}
-	// The most that may wait for its end is a ClientHello of 64 KiB for each.
-	if peak.heap-before.heap > hostileAtOnce*(64<<10) {
+	// Each bound by itself is for TestReadHello and TestSilentClients; here it is all
+	// of them together.
+	if peak.heap-before.heap > 128<<20 {
 		t.Errorf("memory grew from %d to %d bytes", before.heap, peak.heap)
 	}
 }
@@ -106,12 +111,18 @@ type mob struct {
 
 func newMob(t *testing.T) *mob {
 	hello := clientHello(t)
-	huge := append([]byte{22, 3, 1, 0x40, 0, 1, 1, 0, 0}, make([]byte, 1<<14-4)...) // of a message of 64 KiB
+	huge := append([]byte{22, 3, 1, 0x40, 0, 1, 1, 0, 0}, make([]byte, 1<<14-4)...) // of a message that is too large
+	nearly := append([]byte{22, 3, 1, 0x40, 0, 1, 0, 0xff, 0}, make([]byte, 1<<14-4)...)
+	for range 3 { // of one that is not, and does not end
+		nearly = append(nearly, 22, 3, 1, 0x40, 0)
+		nearly = append(nearly, make([]byte, 1<<14)...)
+	}
+	nearly = nearly[:len(nearly)-300]
 	c := &mob{
 		slow: map[net.Conn][]byte{}, done: make(chan struct{}),
 		hellos: [][]byte{
 			nil, hello[:1], hello[:5], hello[:20], hello[:len(hello)-1], hello,
-			huge[:100], huge, bytes.Repeat(huge, 3), bytes.Repeat(huge, 5),
+			huge[:100], huge, bytes.Repeat(huge, 5), nearly, nearly, nearly,
 			fragmented(hello), fragmented(hello[5:])[:100], bytes.Repeat([]byte{22, 3, 1, 0, 1, 1}, 200),
 			{22, 3, 1, 0, 0}, {22, 3, 1, 0xff, 0xff}, {22, 3, 1, 0, 1, 2},
 			[]byte("GET / HTTP/1.1\r\n\r\n"), bytes.Repeat([]byte{0xff}, 1000), noise(1000),

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -98,7 +99,7 @@ func newJar(version uint16) *tls.Config {
 
 // visit makes a connection with one request, and reports whether it resumed.
 func visit(addr string, config *tls.Config) (resumed bool, err error) {
-	conn, err := tls.Dial("tcp", addr, config)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: scriptLimit}, "tcp", addr, config)
 	if err != nil {
 		return false, err
 	}

@@ -86,15 +86,53 @@ func skipExtra(list cryptobyte.String) bool {
 	return true
 }
 
-// readCertificates reads the CertificateEntry list of RFC 8446 section 4.4.2;
-// the extensions of an entry (a staple, SCTs) are not needed here.
+// readCertificates reads the CertificateEntry list of RFC 8446 section 4.4.2.
 func readCertificates(list cryptobyte.String, out *[][]byte) bool {
 	for !list.Empty() {
 		var der, extensions cryptobyte.String
-		if !list.ReadUint24LengthPrefixed(&der) || !list.ReadUint16LengthPrefixed(&extensions) {
+		if !list.ReadUint24LengthPrefixed(&der) || !list.ReadUint16LengthPrefixed(&extensions) ||
+			!skipExtensions(extensions, len(*out) == 0) {
 			return false
 		}
 		*out = append(*out, der)
+	}
+	return true
+}
+
+// skipExtensions passes over what came with a certificate. Of those of the leaf,
+// crypto/tls reads the staple (RFC 6066 section 8) and the SCTs (RFC 6962 section
+// 3.3), and takes no session in which they are malformed.
+func skipExtensions(list cryptobyte.String, ofLeaf bool) bool {
+	const statusRequest, signedCertificateTimestamps = 5, 18
+	for !list.Empty() {
+		var kind uint16
+		var data cryptobyte.String
+		if !list.ReadUint16(&kind) || !list.ReadUint16LengthPrefixed(&data) ||
+			ofLeaf && kind == statusRequest && !isStaple(data) ||
+			ofLeaf && kind == signedCertificateTimestamps && !isTimestamps(data) {
+			return false
+		}
+	}
+	return true
+}
+
+func isStaple(data cryptobyte.String) bool {
+	const ocsp = 1
+	var kind uint8
+	var staple cryptobyte.String
+	return data.ReadUint8(&kind) && kind == ocsp &&
+		data.ReadUint24LengthPrefixed(&staple) && !staple.Empty() && data.Empty()
+}
+
+func isTimestamps(data cryptobyte.String) bool {
+	var list, one cryptobyte.String
+	if !data.ReadUint16LengthPrefixed(&list) || list.Empty() || !data.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		if !list.ReadUint16LengthPrefixed(&one) || one.Empty() {
+			return false
+		}
 	}
 	return true
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,10 +138,41 @@ func TestParseIsStrict(t *testing.T) {
 	if _, err := Parse(layer); !errors.Is(err, ErrMalformed) {
 		t.Errorf("another layer's bytes, cut off: %v", err)
 	}
+	for _, extensions := range []string{
+		"\x00", "\x00\x05", "\x00\x63\x00\x01", // cut off
+		"\x00\x05\x00\x00", "\x00\x05\x00\x05\x02\x00\x00\x01x", "\x00\x05\x00\x04\x01\x00\x00\x00", "\x00\x05\x00\x06\x01\x00\x00\x01xx", // no staple
+		"\x00\x12\x00\x00", "\x00\x12\x00\x02\x00\x00", "\x00\x12\x00\x04\x00\x02\x00\x00", "\x00\x12\x00\x06\x00\x03\x00\x01xx", // no SCTs
+	} {
+		checkExtensions(t, data, extensions, false)
+	}
+	for _, extensions := range []string{"", "\x00\x63\x00\x01x", "\x00\x05\x00\x05\x01\x00\x00\x01x", "\x00\x12\x00\x05\x00\x03\x00\x01x"} {
+		checkExtensions(t, data, extensions, true)
+	}
 	noSecret := append(bytes.Clone(data[:13]), 0)
 	noSecret = append(noSecret, data[14+int(data[13]):]...)
 	if _, err := Parse(noSecret); !errors.Is(err, ErrMalformed) {
 		t.Errorf("no secret (CVE-2026-34873): %v", err)
+	}
+}
+
+// checkExtensions gives the leaf of a session extensions, and holds that Parse and
+// crypto/tls agree on whether it is one.
+func checkExtensions(t *testing.T, data []byte, extensions string, want bool) {
+	t.Helper()
+	st, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := st.Certificates[0]
+	at := bytes.Index(data, leaf) + len(leaf) // of the two bytes of their length, which are 0
+	with := slices.Concat(data[:at], []byte{0, byte(len(extensions))}, []byte(extensions), data[at+2:])
+	list := bytes.Index(data, leaf) - 6 // the length of the list, and of the leaf
+	length := int(with[list])<<16 + int(with[list+1])<<8 + int(with[list+2]) + len(extensions)
+	with[list], with[list+1], with[list+2] = byte(length>>16), byte(length>>8), byte(length)
+	_, err = Parse(with)
+	_, theirs := tls.ParseSessionState(with)
+	if (err == nil) != want || (theirs == nil) != want {
+		t.Errorf("extensions %q: %v, and crypto/tls says %v; want %v", extensions, err, theirs, want)
 	}
 }
 

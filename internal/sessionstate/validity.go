@@ -9,8 +9,8 @@ import (
 
 // LeafValidity reads from when until when the client's own certificate is good;
 // State must have one. It is all that the decision to resume asks of the leaf, and
-// parsing the rest costs more than all else in that decision. The certificate was
-// parsed whole and verified when the session was made.
+// parsing the rest costs more than all else in that decision. Either engine parses the
+// certificate whole before it resumes.
 func (st *State) LeafValidity() (notBefore, notAfter time.Time, err error) {
 	der := cryptobyte.String(st.Certificates[0])
 	// RFC 5280, section 4.1.
