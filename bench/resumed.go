@@ -9,7 +9,7 @@ import (
 
 // generations is how often the servers of a workload are started anew: two
 // processes of one program can differ by some hundredths for as long as they live.
-const generations = 5
+const generations = 20
 
 // compare makes resumed handshakes with every server, and prints a table.
 func (w workload) compare(dir string, roots *x509.CertPool, e extent) error {

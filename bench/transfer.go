@@ -19,29 +19,42 @@ const (
 
 // compareTransfer measures bulk transfer by crypto/tls and by package tls12, with
 // the same suite and the same client, crypto/tls's.
-func compareTransfer(dir string, certs certificates, e extent) (err error) {
+func compareTransfer(dir string, certs certificates, e extent) error {
 	config := newConfig(certs.roots, tls.VersionTLS12, nil)
 	config.CipherSuites = []uint16{transferSuite}
-	kinds := []string{ticketKind, idKind}
-	children, stop, err := startAll(kinds, dir)
-	defer func() { err = errors.Join(err, stop()) }()
-	if err != nil {
-		return err
-	}
 	for _, direction := range []struct {
 		name string
 		move func(*tls.Conn) error
 	}{{"from the server", download}, {"to the server", upload}} {
 		title := fmt.Sprintf("bulk transfer %s, TLS 1.2, %s", direction.name, tls.CipherSuiteName(transferSuite))
-		results, err := interleave(max(e.runs/5, 1), len(kinds), func(i int) (rate, perOp float64, err error) {
-			return measureTransfer(children[i], config, direction.move)
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", title, err)
+		results := make([]rated, len(transferKinds))
+		for range min(generations, e.runs) {
+			more, err := transferGeneration(dir, config, direction.move, max(e.runs/generations, 1))
+			if err != nil {
+				return fmt.Errorf("%s: %w", title, err)
+			}
+			for i := range more {
+				results[i].rate = append(results[i].rate, more[i].rate...)
+				results[i].perOp = append(results[i].perOp, more[i].perOp...)
+			}
 		}
 		reportRates(title, "MiB/s", "MiB", []string{"crypto/tls", "tls12"}, results)
 	}
 	return nil
+}
+
+var transferKinds = []string{ticketKind, idKind}
+
+// transferGeneration measures servers that it starts.
+func transferGeneration(dir string, config *tls.Config, move func(*tls.Conn) error, runs int) (results []rated, err error) {
+	children, stop, err := startAll(transferKinds, dir)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return nil, err
+	}
+	return interleave(runs, len(children), func(i int) (rate, perOp float64, err error) {
+		return measureTransfer(children[i], config, move)
+	})
 }
 
 // measureTransfer returns how many MiB went in a second, and the server's CPU time
