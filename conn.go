@@ -57,7 +57,7 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	conn := &Conn{cache: c, state: c.newConnState(raw)}
 	conn.state.atCompletion = true
 	if c.sessionIDs == Off {
-		engine := c.cryptoTLS(config, p, conn.state)
+		engine := c.cryptoTLS(p, conn.state)
 		conn.engine.Store(&engine)
 		return conn, nil
 	}

@@ -11,14 +11,13 @@ import (
 // An engineChoice says which engine serves a connection, by its ClientHello.
 type engineChoice struct {
 	cache  *Cache
-	config *tls.Config // nobody changes it
-	policy policy      // of config
+	policy policy      // of a configuration that nobody changes
 	reader *tls.Config // for withHello
 }
 
 func (c *Cache) newEngineChoice(config *tls.Config, p policy) engineChoice {
 	p.config = config.Clone() // whatever the application does to its own later
-	return engineChoice{cache: c, config: p.config, policy: p, reader: helloReader(p.config)}
+	return engineChoice{c, p, helloReader(p.config)}
 }
 
 // A servedConn is a server's connection of either engine.
@@ -35,17 +34,18 @@ func (e engineChoice) open(ctx context.Context, state *connState, data []byte, w
 	if whole && withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
 		return conn
 	}
-	return e.cache.cryptoTLS(e.config, e.policy, state)
+	return e.cache.cryptoTLS(e.policy, state)
 }
 
 // asks reports whether the application has a say in the choice.
 func (e engineChoice) asks() bool {
-	return e.config.GetConfigForClient != nil || e.config.GetEncryptedClientHelloKeys != nil
+	config := e.policy.config
+	return config.GetConfigForClient != nil || config.GetEncryptedClientHelloKeys != nil
 }
 
 // cryptoTLS serves a connection where there is no choice.
-func (c *Cache) cryptoTLS(config *tls.Config, p policy, state *connState) servedConn {
-	return tls.Server(state, c.hooked(config, p, state))
+func (c *Cache) cryptoTLS(p policy, state *connState) servedConn {
+	return tls.Server(state, c.hooked(p.config, p, state))
 }
 
 // openFor asks the application's GetConfigForClient, once, and serves the client
@@ -54,9 +54,9 @@ func (c *Cache) cryptoTLS(config *tls.Config, p policy, state *connState) served
 func (e engineChoice) openFor(hello *tls.ClientHelloInfo, state *connState) servedConn {
 	var chosen *tls.Config
 	var failed error
-	if e.config.GetConfigForClient != nil {
+	if e.policy.config.GetConfigForClient != nil {
 		failed = guard("GetConfigForClient", func() (err error) {
-			chosen, err = e.config.GetConfigForClient(hello)
+			chosen, err = e.policy.config.GetConfigForClient(hello)
 			return err
 		})
 	}
@@ -65,7 +65,7 @@ func (e engineChoice) openFor(hello *tls.ClientHelloInfo, state *connState) serv
 			return conn
 		}
 	}
-	answered := e.config.Clone()
+	answered := e.policy.config.Clone()
 	answered.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, failed }
 	return tls.Server(state, e.cache.hooked(answered, e.policy, state))
 }

@@ -30,13 +30,13 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 	if c.sessionIDs != Off {
 		return newHelloListener(inner, c, config, p), nil
 	}
-	return &listener{Listener: inner, cache: c, config: config.Clone(), policy: p}, nil
+	p.config = config.Clone() // whatever the application does to its own later
+	return &listener{Listener: inner, cache: c, policy: p}, nil
 }
 
 type listener struct {
 	net.Listener
 	cache  *Cache
-	config *tls.Config
 	policy policy
 }
 
@@ -46,5 +46,5 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.cache.cryptoTLS(l.config, l.policy, l.cache.newConnState(raw)), nil
+	return l.cache.cryptoTLS(l.policy, l.cache.newConnState(raw)), nil
 }

@@ -28,9 +28,8 @@ type proposal struct {
 }
 
 // lookup returns the session that the client may resume, or nil, and whether the
-// internal cache had it. What a client
-// that has proved nothing sends costs one look-up, and removes nothing but a
-// session that nobody can resume any more.
+// internal cache had it. What a client that has proved nothing sends costs one
+// look-up, and removes nothing but a session that nobody can resume any more.
 func (c *Cache) lookup(p proposal) (s *Session, internal bool) {
 	if !validID(p.id) || c.closed.Load() {
 		return nil, false

@@ -45,7 +45,7 @@ func newSessions(title, dir string, clients crowd, made *forgetful, e extent) (e
 	if err != nil {
 		return err
 	}
-	results, err := interleave(e.runs, len(kinds), func(i int) (rate, perOp float64, err error) {
+	results, err := rate(e.runs, len(kinds), func(i int) (rate, perOp float64, err error) {
 		return measureNew(children[i], clients, made, e.handshakes)
 	})
 	if err == nil {

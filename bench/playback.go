@@ -117,23 +117,22 @@ func playAll(playbacks []*playback, e extent) error {
 	const faster = 10 // than over a network
 	n := faster * e.handshakes
 	results, names := make([]result, len(playbacks)), make([]string, len(playbacks))
-	for run := range e.runs + 1 { // the first warms up
-		for i := range playbacks {
-			at := (i + run) % len(playbacks)
-			p := playbacks[at]
-			before := spentSoFar()
-			for range n {
-				if err := p.play(); err != nil {
-					return fmt.Errorf("%s: %w", p.name, err)
-				}
-			}
-			if names[at], results[at].hello = p.name, p.hello; run > 0 {
-				results[at].add(spentSoFar().minus(before), n)
+	err := interleave(e.runs, len(playbacks), func(i int, counts bool) error {
+		p, before := playbacks[i], spentSoFar()
+		for range n {
+			if err := p.play(); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
 			}
 		}
+		if names[i], results[i].hello = p.name, p.hello; counts {
+			results[i].add(spentSoFar().minus(before), n)
+		}
+		return nil
+	})
+	if err == nil {
+		reportResumed("in memory, X25519", n, names, results)
 	}
-	reportResumed("in memory, X25519", n, names, results)
-	return nil
+	return err
 }
 
 // play makes one resumed handshake.

@@ -6,26 +6,33 @@ import "fmt"
 // each, by run.
 type rated struct {
 	rate  []float64
-	perOp []float64 // nanoseconds; nil where nobody knows
+	perOp []float64 // nanoseconds; 0 where nobody knows
 }
 
-// interleave measures n servers in turn, beginning with another one in each run. The first
-// run warms up.
-func interleave(runs, n int, measure func(i int) (rate, perOp float64, err error)) ([]rated, error) {
-	results := make([]rated, n)
+// interleave measures each of n servers in turn, so many times, and begins with
+// another one each time. The first run warms up, and does not count.
+func interleave(runs, n int, measure func(i int, counts bool) error) error {
 	for run := range runs + 1 {
 		for i := range n {
-			at := (i + run) % n
-			rate, perOp, err := measure(at)
-			if err != nil {
-				return nil, err
-			}
-			if r := &results[at]; run > 0 {
-				r.rate, r.perOp = append(r.rate, rate), append(r.perOp, perOp)
+			if err := measure((i+run)%n, run > 0); err != nil {
+				return err
 			}
 		}
 	}
-	return results, nil
+	return nil
+}
+
+// rate is interleave for rates.
+func rate(runs, n int, measure func(i int) (rate, perOp float64, err error)) ([]rated, error) {
+	results := make([]rated, n)
+	err := interleave(runs, n, func(i int, counts bool) error {
+		rate, perOp, err := measure(i)
+		if r := &results[i]; counts {
+			r.rate, r.perOp = append(r.rate, rate), append(r.perOp, perOp)
+		}
+		return err
+	})
+	return results, err
 }
 
 // reportRates prints the medians, and the median of the ratios to the first server's

@@ -51,20 +51,17 @@ func (w workload) generation(dir string, roots *x509.CertPool, e extent, results
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	for run := range e.runs + 1 { // the first warms up
-		for i := range children {
-			at := (i + run) % len(children)
-			spent, hello, err := measure(children[at], clients[at], e.handshakes)
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.contenders[at].name, err)
-			}
-			if r := &results[at]; run > 0 {
-				r.hello = hello
-				r.add(spent, e.handshakes)
-			}
+	return interleave(e.runs, len(children), func(i int, counts bool) error {
+		spent, hello, err := measure(children[i], clients[i], e.handshakes)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.contenders[i].name, err)
 		}
-	}
-	return nil
+		if r := &results[i]; counts {
+			r.hello = hello
+			r.add(spent, e.handshakes)
+		}
+		return nil
+	})
 }
 
 func (w workload) names() (names []string) {

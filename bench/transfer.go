@@ -52,7 +52,7 @@ func transferGeneration(dir string, config *tls.Config, move func(*tls.Conn) err
 	if err != nil {
 		return nil, err
 	}
-	return interleave(runs, len(children), func(i int) (rate, perOp float64, err error) {
+	return rate(runs, len(children), func(i int) (rate, perOp float64, err error) {
 		return measureTransfer(children[i], config, move)
 	})
 }

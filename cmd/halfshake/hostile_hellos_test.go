@@ -96,8 +96,8 @@ func memoryOf(t *testing.T, metrics string) memory {
 	return m
 }
 
-// A mob is clients that mean no good. Those that have most to say say it a byte
-// at a time, all in turn.
+// A mob is clients that mean no good. Every third says what it has to say a byte at
+// a time.
 type mob struct {
 	hellos [][]byte
 
