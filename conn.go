@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/deepstack"
 	"github.com/halfshake/halfshake/tls12"
 )
 
@@ -76,12 +77,12 @@ func (c *Conn) open(ctx context.Context) (servedConn, error) {
 	if engine := c.engine.Load(); engine != nil || c.openErr != nil {
 		return c.opened(), c.openErr
 	}
-	data, whole, err := c.readHello(ctx)
+	data, hello, err := c.readHello(ctx)
 	if err != nil {
 		c.openErr = err
 		return nil, err
 	}
-	engine := c.choice.open(ctx, c.state, data, whole)
+	engine := c.choice.open(ctx, c.state, data, hello)
 	c.engine.Store(&engine)
 	return engine, nil
 }
@@ -96,15 +97,15 @@ func (c *Conn) opened() servedConn {
 
 // readHello reads the ClientHello, and has it come again. As in crypto/tls, the end
 // of the context closes the connection.
-func (c *Conn) readHello(ctx context.Context) (data []byte, whole bool, err error) {
+func (c *Conn) readHello(ctx context.Context) (data, hello []byte, err error) {
 	below := c.state.Conn.(*replayed)
 	inTime := context.AfterFunc(ctx, func() { below.Close() })
-	data, whole, err = readHello(below.Conn)
+	data, hello, err = readHello(below.Conn)
 	if !inTime() {
-		return nil, false, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	below.data = data
-	return data, whole, err
+	return data, hello, err
 }
 
 // Handshake runs the handshake if it has not been run; Read and Write do so too.
@@ -113,6 +114,10 @@ func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background(
 // HandshakeContext is Handshake under a context, which the callbacks receive.
 // They must not use this connection, whose handshake they are part of.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if c.complete.Load() {
+		return nil
+	}
+	deepstack.Grow()
 	engine, err := c.open(ctx)
 	if err != nil {
 		return err

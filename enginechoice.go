@@ -28,19 +28,31 @@ type servedConn interface {
 	ConnectionState() tls.ConnectionState
 }
 
-// open chooses for a connection of which data has been read, and comes again. What
-// is not a ClientHello is crypto/tls's to refuse.
-func (e engineChoice) open(ctx context.Context, state *connState, data []byte, whole bool) (conn servedConn) {
-	if whole && withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
-		return conn
+// open chooses for a connection of which data has been read, and comes again; hello is
+// the ClientHello in it. What is not a ClientHello is crypto/tls's to refuse.
+func (e engineChoice) open(ctx context.Context, state *connState, data, hello []byte) (conn servedConn) {
+	switch {
+	case hello == nil:
+	case e.asks():
+		if withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
+			return conn
+		}
+	default:
+		if info := tls12.HelloInfo(hello); info != nil {
+			conn = e.open12(info, nil, state)
+		}
+		if conn != nil {
+			return conn
+		}
 	}
 	return e.cache.cryptoTLS(e.policy, state)
 }
 
-// asks reports whether the application has a say in the choice.
+// asks reports whether only crypto/tls can tell what is in force for a client: it makes
+// the ClientHelloInfo that the application has to see, and decrypts a ClientHello.
 func (e engineChoice) asks() bool {
 	config := e.policy.config
-	return config.GetConfigForClient != nil || config.GetEncryptedClientHelloKeys != nil
+	return config.GetConfigForClient != nil || config.GetEncryptedClientHelloKeys != nil || config.EncryptedClientHelloKeys != nil
 }
 
 // cryptoTLS serves a connection where there is no choice.

@@ -136,10 +136,10 @@ func (l *helloListener) closeOldest() {
 // does in a handshake under net/http, and not the process.
 func (l *helloListener) pend(raw net.Conn, e *list.Element) {
 	defer func() { <-l.places }()
-	data, whole, err := l.read(raw, e)
+	data, hello, err := l.read(raw, e)
 	var conn net.Conn
 	if err == nil {
-		err = guard("the choice of an engine", func() error { conn = l.open(raw, data, whole); return nil })
+		err = guard("the choice of an engine", func() error { conn = l.open(raw, data, hello); return nil })
 		if err != nil {
 			l.cache.faulted("", err)
 		}
@@ -149,10 +149,10 @@ func (l *helloListener) pend(raw net.Conn, e *list.Element) {
 	}
 }
 
-func (l *helloListener) read(raw net.Conn, e *list.Element) (data []byte, whole bool, err error) {
+func (l *helloListener) read(raw net.Conn, e *list.Element) (data, hello []byte, err error) {
 	defer l.leave(e)
 	if err := l.ctx.Err(); err != nil { // Close may have been before
-		return nil, false, err
+		return nil, nil, err
 	}
 	raw.SetReadDeadline(time.Now().Add(helloTimeout))
 	defer raw.SetReadDeadline(time.Time{})
@@ -170,14 +170,14 @@ func (l *helloListener) deliver(a accepted) bool {
 }
 
 // open returns the connection that Accept does.
-func (l *helloListener) open(raw net.Conn, data []byte, whole bool) net.Conn {
+func (l *helloListener) open(raw net.Conn, data, hello []byte) net.Conn {
 	ctx := context.Background() // nobody sees it; one that ends has its cost
 	if l.choice.asks() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(l.ctx, handshakeTimeout12)
 		defer cancel()
 	}
-	conn := l.choice.open(ctx, l.cache.newConnState(&replayed{Conn: raw, data: data}), data, whole)
+	conn := l.choice.open(ctx, l.cache.newConnState(&replayed{Conn: raw, data: data}), data, hello)
 	if conn12, ok := conn.(*tls12.Conn); ok {
 		conn12.LimitHandshake(handshakeTimeout12)
 	}

@@ -61,8 +61,16 @@ func accepting(l net.Listener, done *atomic.Int64) {
 }
 
 // Which engine serves whom: package tls12 where TLS 1.2 would be spoken, without
-// HTTP/2, by a client that SessionIDs names and that the engine can serve as well.
+// HTTP/2, by a client that SessionIDs names and that the engine can serve as well;
+// whoever reads the ClientHello.
 func TestEngineChoice(t *testing.T) {
+	t.Run("read by tls12", func(t *testing.T) { testEngineChoice(t, nil) })
+	t.Run("read by crypto/tls", func(t *testing.T) {
+		testEngineChoice(t, func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil })
+	})
+}
+
+func testEngineChoice(t *testing.T, getConfigForClient func(*tls.ClientHelloInfo) (*tls.Config, error)) {
 	const ticketless, byTicket = false, true
 	aes := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
 	cbc := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
@@ -94,6 +102,7 @@ func TestEngineChoice(t *testing.T) {
 		}, false},
 	} {
 		server, client := serverConfig(), newClient(tls.VersionTLS12).config()
+		server.GetConfigForClient = getConfigForClient
 		client.MaxVersion, client.ClientSessionCache = tls.VersionTLS12, nil
 		if !step.tickets {
 			client.SessionTicketsDisabled = true
@@ -528,10 +537,10 @@ func (panickingKey) Public() crypto.PublicKey { panic("the token was pulled out"
 // What readHello takes, and how far it reads: to the end of the record in which the
 // message ends, and not much of what has come behind it.
 func TestReadHello(t *testing.T) {
-	hello := helloWithTicket(nil)
-	split := append([]byte{22, 3, 1, 0, 3}, hello[5:8]...)
-	split = append(split, 22, 3, 1, byte((len(hello)-8)>>8), byte(len(hello)-8))
-	split = append(split, hello[8:]...)
+	one := helloWithTicket(nil)
+	split := append([]byte{22, 3, 1, 0, 3}, one[5:8]...)
+	split = append(split, 22, 3, 1, byte((len(one)-8)>>8), byte(len(one)-8))
+	split = append(split, one[8:]...)
 	record := append([]byte{22, 3, 1, 0x40, 0}, make([]byte, 1<<14)...)
 	large := append([]byte{22, 3, 1, 0x40, 0, 1, 1, 0, 0}, make([]byte, 1<<14-4)...) // of 64 KiB and its header
 	endless := bytes.Repeat([]byte{22, 3, 1, 0, 1, 1}, 2*maxHelloRecords)
@@ -541,10 +550,10 @@ func TestReadHello(t *testing.T) {
 		whole bool
 		ended bool
 	}{
-		"whole":              {hello, len(hello), true, false},
-		"more behind it":     {append(bytes.Clone(hello), 1, 2, 3), len(hello), true, false},
+		"whole":              {one, len(one), true, false},
+		"more behind it":     {append(bytes.Clone(one), 1, 2, 3), len(one), true, false},
 		"in two records":     {split, len(split), true, false},
-		"half":               {hello[:20], 20, false, true},
+		"half":               {one[:20], 20, false, true},
 		"nothing":            {nil, 0, false, true},
 		"HTTP":               {[]byte("GET / HTTP/1.1\r\n"), 5, false, false},
 		"another message":    {record, len(record), false, false},
@@ -554,20 +563,24 @@ func TestReadHello(t *testing.T) {
 		"an oversize record": {[]byte{22, 3, 1, 0x40, 1, 1}, 5, false, false},
 	} {
 		r := bytes.NewReader(step.in)
-		data, whole, err := readHello(r)
+		var want []byte
+		if step.whole {
+			want = one[5:]
+		}
+		data, hello, err := readHello(r)
 		taken := len(step.in) - r.Len()
-		if !bytes.Equal(data, step.in[:taken]) || whole != step.whole || (err != nil) != step.ended || taken < step.read || taken > 2*step.read+4<<10 {
-			t.Errorf("%s: %d bytes of %d, whole %v, %v; want %d, %v", name, len(data), taken, whole, err, step.read, step.whole)
+		if !bytes.Equal(data, step.in[:taken]) || !bytes.Equal(hello, want) || (err != nil) != step.ended || taken < step.read || taken > 2*step.read+4<<10 {
+			t.Errorf("%s: %d bytes of %d, message of %d, %v; want %d, %v", name, len(data), taken, len(hello), err, step.read, step.whole)
 		}
 		// As slowly as can be, it reads nothing that it has no need of.
 		r.Reset(step.in)
-		if data, whole, err = readHello(iotest.OneByteReader(r)); len(data) != step.read || whole != step.whole || (err != nil) != step.ended {
-			t.Errorf("%s, a byte at a time: %d bytes, whole %v, %v; want %d, %v", name, len(data), whole, err, step.read, step.whole)
+		if data, hello, err = readHello(iotest.OneByteReader(r)); len(data) != step.read || !bytes.Equal(hello, want) || (err != nil) != step.ended {
+			t.Errorf("%s, a byte at a time: %d bytes, message of %d, %v; want %d, %v", name, len(data), len(hello), err, step.read, step.whole)
 		}
 	}
 	drip := append([]byte{22, 3, 1, 0, 4, 1, 0, 1, 0}, bytes.Repeat([]byte{22, 3, 1, 0, 1, 0}, 255)...) // 256 bytes, one a record
-	if data, whole, err := readHello(iotest.OneByteReader(bytes.NewReader(drip))); whole || err != nil || len(data) != 9+6*(maxHelloRecords-1) {
-		t.Errorf("%d bytes in many records: whole %v, %v", len(data), whole, err)
+	if data, hello, err := readHello(iotest.OneByteReader(bytes.NewReader(drip))); hello != nil || err != nil || len(data) != 9+6*(maxHelloRecords-1) {
+		t.Errorf("%d bytes in many records: message of %d, %v", len(data), len(hello), err)
 	}
 }
 

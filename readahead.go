@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/deepstack"
 )
 
 const (
@@ -24,42 +26,45 @@ const (
 )
 
 // readHello reads the records that hold a ClientHello, and what has come with the
-// last of them. whole is false if that is not what comes: the bytes are then for
-// crypto/tls to judge. The error is that of the reader.
-func readHello(r io.Reader) (data []byte, whole bool, err error) {
+// last of them, and returns the message beside them: nil if that is not what comes.
+// The bytes are then for crypto/tls to judge. The error is that of the reader.
+func readHello(r io.Reader) (data, hello []byte, err error) {
 	const recordHeader, messageHeader, clientHello, handshake = 5, 4, 1, 22
-	var head []byte // of the message: its type and its length
-	got := 0        // of the message
-	end := 0        // of the records so far
+	end := 0 // of the records so far
 	for range maxHelloRecords {
 		start := end
 		end += recordHeader
 		if data, err = readUpTo(r, data, end); err != nil {
-			return data, false, err
+			return data, nil, err
 		}
 		header := data[start:end]
 		size := int(header[3])<<8 | int(header[4])
 		if header[0] != handshake || header[1] != 3 || size == 0 || size > 1<<14 {
-			return data, false, nil
+			return data, nil, nil
 		}
 		end += size
 		if data, err = readUpTo(r, data, end); err != nil {
-			return data, false, err
+			return data, nil, err
 		}
-		got += size
-		head = append(head, data[start+recordHeader:][:min(size, messageHeader-len(head))]...)
-		if head[0] != clientHello {
-			return data, false, nil
+		if content := data[start+recordHeader : end : end]; hello == nil {
+			hello = content // one record is the rule, and needs no copy
+		} else {
+			hello = append(hello, content...)
 		}
-		if len(head) < messageHeader {
+		if hello[0] != clientHello {
+			return data, nil, nil
+		}
+		if len(hello) < messageHeader {
 			continue
 		}
-		want := messageHeader + int(head[1])<<16 + int(head[2])<<8 + int(head[3])
-		if want > maxHello || got >= want {
-			return data, want <= maxHello, nil
+		switch want := messageHeader + int(hello[1])<<16 + int(hello[2])<<8 + int(hello[3]); {
+		case want > maxHello:
+			return data, nil, nil
+		case len(hello) >= want:
+			return data, hello[:want], nil
 		}
 	}
-	return data, false, nil
+	return data, nil, nil
 }
 
 // readUpTo appends to data until it has n bytes, and what else comes with them. It
@@ -93,6 +98,7 @@ func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Co
 		seen.Conn = conn
 		use(&seen)
 	}}
+	deepstack.Grow()
 	tls.Server(throwaway, reader).HandshakeContext(ctx)
 	return read
 }

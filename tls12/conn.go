@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/deepstack"
 )
 
 // A Conn is a TLS 1.2 connection. Its methods are safe for concurrent use as
@@ -96,6 +98,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) (err error) {
 	if c.complete.Load() {
 		return nil
 	}
+	deepstack.Grow()
 	if c.limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.limit)
