@@ -3,6 +3,7 @@ package external
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"testing"
 
@@ -110,7 +111,8 @@ func TestSealedValueOpensOnlyWhereItBelongs(t *testing.T) {
 	}
 }
 
-// What the store sees of a session's length is one of eight sizes.
+// What the store sees of a session's length is one of 26 sizes, of which none is more
+// than a quarter too large.
 func TestSealedSizes(t *testing.T) {
 	k := testKey(t)
 	sizes := map[int]bool{}
@@ -125,10 +127,13 @@ func TestSealedSizes(t *testing.T) {
 		if got, err := k.open(Key{}, value); err != nil || len(got) != n {
 			t.Fatalf("a session of %d bytes does not open: %v", n, err)
 		}
+		if zeros := len(value) - sealExtra - 2 - n; n > minPadded && zeros*4 > n {
+			t.Errorf("a session of %d bytes is padded with %d", n, zeros)
+		}
 		sizes[len(value)] = true
 	}
-	if len(sizes) != 8 {
-		t.Errorf("%d sizes of values, want 8", len(sizes))
+	if len(sizes) != 26 {
+		t.Errorf("%d sizes of values, want 26", len(sizes))
 	}
 	if value, err := k.seal(Key{}, make([]byte, halfshake.MaxSessionSize)); err != nil || len(value) > MaxValueSize {
 		t.Errorf("the largest session: %d bytes, %v", len(value), err)
@@ -158,8 +163,10 @@ func FuzzSealedValue(f *testing.F) {
 		}
 		// The padding inside, as if the seal were broken.
 		if session, err := unpad(value); err == nil {
-			again, err := pad(session)
-			if err != nil || !bytes.Equal(again, value) {
+			again := make([]byte, paddedSize(2+len(session)))
+			binary.BigEndian.PutUint16(again, uint16(len(session)))
+			copy(again[2:], session)
+			if !bytes.Equal(again, value) {
 				t.Fatalf("%d bytes unpad to %d that pad otherwise", len(value), len(session))
 			}
 		}

@@ -11,7 +11,7 @@ func TestGrow(t *testing.T) {
 	const goroutines = 1000
 	before := stacks(goroutines, func() {})
 	after := stacks(goroutines, func() { Grow() })
-	if after < before+goroutines*room/2 {
+	if after < before+goroutines*(3<<10) {
 		t.Errorf("%d goroutines have %d bytes of stacks, and %d after Grow", goroutines, before, after)
 	}
 	if n := testing.AllocsPerRun(100, func() { Grow() }); n != 0 {
