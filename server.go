@@ -63,6 +63,9 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 
 // installHooks returns a clone of config with hooks for its policy p.
 func (c *Cache) installHooks(config *tls.Config, p policy, conn *connState) *tls.Config {
+	// A handshake makes ticket keys for a configuration that has none, though the hooks
+	// leave no use for them. Made by any question of tickets, they come with each clone.
+	_, _ = config.DecryptTicket(nil, tls.ConnectionState{})
 	clone := config.Clone()
 	p.config = clone // whatever the application does to its own later
 	h := &serverHooks{cache: c, policy: p, conn: conn, verifyNext: config.VerifyConnection}

@@ -29,10 +29,12 @@ func visit(c client, addr string) (resumed bool, hello int, err error) {
 	return resumed, raw.first, err
 }
 
-// newConfig is a client of one protocol version, with a certificate or none.
+// newConfig is a client of one protocol version, with a certificate or none. It does not
+// verify the server's: the two engines do that at different times, and a server that has
+// to wait for it spends more on falling asleep and waking up than it does on a handshake.
 func newConfig(roots *x509.CertPool, version uint16, cert *tls.Certificate) *tls.Config {
 	config := &tls.Config{
-		RootCAs: roots, ServerName: "localhost", MinVersion: version, MaxVersion: version,
+		RootCAs: roots, ServerName: "localhost", InsecureSkipVerify: true, MinVersion: version, MaxVersion: version,
 		ClientSessionCache: tls.NewLRUClientSessionCache(1),
 	}
 	if cert != nil {

@@ -18,12 +18,13 @@ const childArg = "child"
 
 // The kinds of servers.
 const (
-	ticketKind = "crypto/tls ticket"
-	configKind = "ServerConfig"
-	memoryKind = "NewListener"
-	serverKind = "Server"
-	boltKind   = "NewListener, bolt"
-	idKind     = "NewListener, session id"
+	ticketKind   = "crypto/tls ticket"
+	configKind   = "ServerConfig"
+	memoryKind   = "NewListener"
+	serverKind   = "Server"
+	boltKind     = "NewListener, bolt"
+	idKind       = "NewListener, session id"
+	serverIDKind = "Server, session id"
 )
 
 // listen returns a listener of the given kind whose connections are TLS servers.
@@ -36,7 +37,7 @@ func listen(kind string, sessions *store, config *tls.Config) (net.Listener, err
 		return tls.NewListener(inner, config), nil
 	}
 	settings := halfshake.Config{Scope: "bench"}
-	if kind == idKind {
+	if kind == idKind || kind == serverIDKind {
 		settings.SessionIDs = halfshake.Always
 	}
 	if sessions != nil {
@@ -52,7 +53,7 @@ func listen(kind string, sessions *store, config *tls.Config) (net.Listener, err
 		return tls.NewListener(inner, hooked), err
 	case memoryKind, boltKind, idKind:
 		return cache.NewListener(inner, config)
-	case serverKind:
+	case serverKind, serverIDKind:
 		return serverListener{inner, cache, config}, nil
 	}
 	return nil, fmt.Errorf("no kind %q of server", kind)

@@ -52,7 +52,7 @@ func compareSTime(dir string, _ certificates, e extent) (err error) {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	results, err := rate(max(e.runs/10, 1), len(servers), func(i int) (rate, perOp float64, err error) {
+	results, err := rate(max(e.runs/4, 1), len(servers), func(i int) (rate, perOp float64, err error) {
 		return sTime(servers[i])
 	})
 	if err == nil {

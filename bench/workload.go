@@ -37,15 +37,17 @@ func resumptions(cert *tls.Certificate) []workload {
 		}
 		return all
 	}
+	ids := func(cert *tls.Certificate) []contender {
+		return []contender{{idKind, idKind, byID(cert)}, {serverIDKind, serverIDKind, byID(cert)}}
+	}
 	return []workload{
 		{"TLS 1.3", all(byTicket(tls.VersionTLS13, nil))},
-		{"TLS 1.2", append(all(byTicket(tls.VersionTLS12, nil)), contender{idKind, idKind, byID(nil)})},
+		{"TLS 1.2", append(all(byTicket(tls.VersionTLS12, nil)), ids(nil)...)},
 		{"TLS 1.3" + chain, all(byTicket(tls.VersionTLS13, cert))},
-		{"TLS 1.2" + chain, append(all(byTicket(tls.VersionTLS12, cert)), contender{idKind, idKind, byID(cert)})},
-		{"TLS 1.2 beside TLS 1.3 with X25519", []contender{
+		{"TLS 1.2" + chain, append(all(byTicket(tls.VersionTLS12, cert)), ids(cert)...)},
+		{"TLS 1.2 beside TLS 1.3 with X25519", append([]contender{
 			{"crypto/tls, TLS 1.3", ticketKind, byTicket(tls.VersionTLS13, nil, tls.X25519)},
 			{"crypto/tls, TLS 1.2", ticketKind, byTicket(tls.VersionTLS12, nil)},
-			{idKind, idKind, byID(nil)},
-		}},
+		}, ids(nil)...)},
 	}
 }
