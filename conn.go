@@ -117,7 +117,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.complete.Load() {
 		return nil
 	}
-	deepstack.Grow()
+	deepstack.ForTLS12()
 	engine, err := c.open(ctx)
 	if err != nil {
 		return err

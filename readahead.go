@@ -98,7 +98,7 @@ func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Co
 		seen.Conn = conn
 		use(&seen)
 	}}
-	deepstack.Grow()
+	deepstack.ForTLS12()
 	tls.Server(throwaway, reader).HandshakeContext(ctx)
 	return read
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 
+	"github.com/halfshake/halfshake/internal/deepstack"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -46,6 +48,7 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 	clone := c.installHooks(base, p, conn)
 	clone.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.counters.accept.Add(1)
+		makeRoom(hello)
 		if conn != nil {
 			conn.saw(hello)
 		}
@@ -59,6 +62,15 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 		return c.installHooks(chosen, c.policyOf(chosen), conn), nil
 	}
 	return clone
+}
+
+// makeRoom is called on the handshake's goroutine before the deep part of it.
+func makeRoom(hello *tls.ClientHelloInfo) {
+	if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		deepstack.ForTLS13()
+	} else {
+		deepstack.ForTLS12()
+	}
 }
 
 // installHooks returns a clone of config with hooks for its policy p.

@@ -98,7 +98,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) (err error) {
 	if c.complete.Load() {
 		return nil
 	}
-	deepstack.Grow()
+	deepstack.ForTLS12()
 	if c.limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.limit)

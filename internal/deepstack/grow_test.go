@@ -6,16 +6,21 @@ import (
 	"testing"
 )
 
-// A goroutine that has called Grow has the room.
+// A goroutine that has called one of them has the room.
 func TestGrow(t *testing.T) {
 	const goroutines = 1000
 	before := stacks(goroutines, func() {})
-	after := stacks(goroutines, func() { Grow() })
-	if after < before+goroutines*(3<<10) {
-		t.Errorf("%d goroutines have %d bytes of stacks, and %d after Grow", goroutines, before, after)
-	}
-	if n := testing.AllocsPerRun(100, func() { Grow() }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for name, step := range map[string]struct {
+		grow func() byte
+		size uint64
+	}{"ForTLS12": {ForTLS12, 8 << 10}, "ForTLS13": {ForTLS13, 16 << 10}} {
+		after := stacks(goroutines, func() { step.grow() })
+		if want := goroutines * step.size; after < want || after > want+2*before {
+			t.Errorf("%s: %d goroutines have %d bytes of stacks, and %d before; want %d", name, goroutines, after, before, want)
+		}
+		if n := testing.AllocsPerRun(100, func() { step.grow() }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 
