@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -52,13 +53,16 @@ func compareSTime(dir string, _ certificates, e extent) (err error) {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	results, err := rate(max(e.runs/4, 1), len(servers), func(i int) (rate, perOp float64, err error) {
-		return sTime(servers[i])
-	})
-	if err == nil {
-		reportRates("openssl s_time -reuse -tls1_2, by session id", "connections/s", "connection", names, results)
+	for _, clients := range []int{1, 4} {
+		results, err := rate(max(e.runs/4, 1), len(servers), func(i int) (rate, perOp float64, err error) {
+			return sTime(servers[i], clients)
+		})
+		if err != nil {
+			return err
+		}
+		reportRates(fmt.Sprintf("openssl s_time -reuse -tls1_2, by session id, %d at once", clients), "connections/s", "connection", names, results)
 	}
-	return err
+	return nil
 }
 
 const (
@@ -72,28 +76,45 @@ const (
 // each that was not.
 var marks = regexp.MustCompile(`(?m)^[r*]+$`)
 
-// sTime returns how many connections were made in a second, and the server's CPU
-// time for each, in nanoseconds.
-func sTime(s *program) (rate, perOp float64, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+// sTime has so many clients at once, and returns how many connections were made in a
+// second, and the server's CPU time for each, in nanoseconds.
+func sTime(s *program, clients int) (rate, perOp float64, err error) {
 	before, err := s.cpu()
 	if err != nil {
 		return 0, 0, err
 	}
+	var running sync.WaitGroup
+	made, errs := make([]int, clients), make([]error, clients)
 	begun := time.Now()
-	out, err := exec.CommandContext(ctx, "openssl", "s_time", "-connect", s.addr, "-cipher", sTimeSuite, "-reuse", "-tls1_2", "-time", strconv.Itoa(sTimeSeconds)).Output()
+	for i := range clients {
+		running.Go(func() { made[i], errs[i] = sTimeClient(s.addr) })
+	}
+	running.Wait()
 	took := time.Since(begun)
-	if err != nil {
-		return 0, 0, fmt.Errorf("openssl s_time: %w: %s", err, out)
+	if err := errors.Join(errs...); err != nil {
+		return 0, 0, err
 	}
 	after, err := s.cpu()
+	n := 0.0
+	for _, m := range made {
+		n += float64(m)
+	}
+	return n / took.Seconds(), float64(after-before) / n, err
+}
+
+// sTimeClient returns how many connections one client made.
+func sTimeClient(addr string) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "openssl", "s_time", "-connect", addr, "-cipher", sTimeSuite, "-reuse", "-tls1_2", "-time", strconv.Itoa(sTimeSeconds)).Output()
+	if err != nil {
+		return 0, fmt.Errorf("openssl s_time: %w: %s", err, out)
+	}
 	line := marks.Find(out)
 	if bytes.Contains(line, []byte("*")) || len(line) == 0 {
-		return 0, 0, errNotResumed
+		return 0, errNotResumed
 	}
-	n := float64(len(line))
-	return n / took.Seconds(), float64(after-before) / n, err
+	return len(line), nil
 }
 
 // A program is a server that is not ours to ask what it spends.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/halfshake/halfshake/internal/deepstack"
@@ -153,6 +154,13 @@ func (c *Conn) failed(err error) error {
 		return err
 	case !c.peerClosed.Load():
 		c.endQuietly()
+	}
+	if errors.Is(err, syscall.ECONNRESET) {
+		// Nor can anything be written. Some clients end every connection so, and to
+		// try costs the process a SIGPIPE.
+		c.out.Lock()
+		c.out.err = cmp.Or(c.out.err, err)
+		c.out.Unlock()
 	}
 	c.in.err = err
 	return err
