@@ -75,14 +75,23 @@ func makeRoom(hello *tls.ClientHelloInfo) {
 
 // installHooks returns a clone of config with hooks for its policy p.
 func (c *Cache) installHooks(config *tls.Config, p policy, conn *connState) *tls.Config {
-	// A handshake makes ticket keys for a configuration that has none, though the hooks
-	// leave no use for them. Made by any question of tickets, they come with each clone.
-	_, _ = config.DecryptTicket(nil, tls.ConnectionState{})
+	makeTicketKeys(config)
 	clone := config.Clone()
 	p.config = clone // whatever the application does to its own later
 	h := &serverHooks{cache: c, policy: p, conn: conn, verifyNext: config.VerifyConnection}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = h.unwrap, h.wrap, h.verify
 	return clone
+}
+
+// makeTicketKeys has config make the ticket keys that crypto/tls makes for any that has
+// none, though the hooks leave no use for them. They come along with each clone, which
+// else makes its own in its first handshake, for every connection anew. Where its source
+// of randomness fails, that handshake is the place to say so.
+func makeTicketKeys(config *tls.Config) {
+	_ = guard("crypto/tls", func() error {
+		_, err := config.DecryptTicket(nil, tls.ConnectionState{}) // of no ticket
+		return err
+	})
 }
 
 // serverHooks are what crypto/tls calls in a server's handshake.
