@@ -1,7 +1,7 @@
 package tls12
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/pem"
@@ -168,32 +168,29 @@ func TestOpenSSLServer(t *testing.T) {
 	}
 }
 
-// opensslServer starts s_server, which answers each line reversed.
+// opensslServer starts s_server, which answers each line reversed, at a port that it
+// chooses itself: one that was found free may be some client's by then.
 func opensslServer(t *testing.T, certificate tls.Certificate) (addr string, stop func()) {
 	t.Helper()
 	certFile, keyFile := writePEM(t, certificate)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	cmd := exec.Command("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certFile, "-key", keyFile, "-tls1_2", "-no_ticket", "-rev")
+	out, err := cmd.StdoutPipe()
 	must(t, err)
-	addr = listener.Addr().String()
-	listener.Close()
-	cmd := exec.Command("openssl", "s_server", "-accept", addr, "-cert", certFile, "-key", keyFile, "-tls1_2", "-no_ticket", "-rev")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
 	must(t, cmd.Start())
-	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			conn.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("s_server does not listen")
-		}
-	}
-	return addr, func() {
+	stop = func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if addr, found := strings.CutPrefix(lines.Text(), "ACCEPT "); found {
+			go io.Copy(io.Discard, out)
+			return addr, stop
+		}
+	}
+	stop()
+	t.Fatal("s_server does not listen")
+	return "", nil
 }
 
 // TestJavaClient is what Java has over OpenSSL and not over crypto/tls: it resumes
