@@ -78,15 +78,22 @@ func need(t *testing.T, name string) {
 	t.Skipf("%s is not on PATH: make setup installs it", name)
 }
 
+// programLimit is how long another program may take: the machine may be busy with
+// other things, and Java is in no hurry to begin with.
+const programLimit = 2 * time.Minute
+
 // program runs a program, which must be there.
 func program(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
 	need(t, name)
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), programLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("%s has not ended after %v; it says:\n%s", name, programLimit, out)
+	}
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%s: %v", name, err)
 	}
