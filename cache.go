@@ -2,6 +2,7 @@ package halfshake
 
 import (
 	"context"
+	"crypto/rand"
 	"iter"
 	"log/slog"
 	"sync"
@@ -30,6 +31,11 @@ type Cache struct {
 	log          *slog.Logger
 	time         func() time.Time
 	maxBytes     int64
+
+	// unusedKey is the ticket key of every configuration with hooks, which leave no
+	// use for one: crypto/tls would make some in the first handshake of each clone,
+	// and there is one for every connection.
+	unusedKey [32]byte
 
 	// Safe for concurrent use by themselves.
 	internal *sessioncache.Cache[sessionEntry]
@@ -82,6 +88,7 @@ func New(cfg Config) (*Cache, error) {
 	if c.maxBytes == 0 {
 		c.maxBytes = DefaultMaxBytes
 	}
+	rand.Read(c.unusedKey[:])
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.internal = sessioncache.New(c.limits(cfg.Size), decodeEntry)
 	c.SetMode(cfg.Mode)

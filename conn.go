@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/halfshake/halfshake/internal/deepstack"
 	"github.com/halfshake/halfshake/tls12"
 )
 
@@ -114,10 +113,6 @@ func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background(
 // HandshakeContext is Handshake under a context, which the callbacks receive.
 // They must not use this connection, whose handshake they are part of.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
-	if c.complete.Load() {
-		return nil
-	}
-	deepstack.ForTLS12()
 	engine, err := c.open(ctx)
 	if err != nil {
 		return err

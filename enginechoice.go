@@ -12,12 +12,16 @@ import (
 type engineChoice struct {
 	cache  *Cache
 	policy policy      // of a configuration that nobody changes
-	reader *tls.Config // for withHello
+	reader *tls.Config // for withHello, where the application asks; see asks
 }
 
 func (c *Cache) newEngineChoice(config *tls.Config, p policy) engineChoice {
 	p.config = config.Clone() // whatever the application does to its own later
-	return engineChoice{c, p, helloReader(p.config)}
+	e := engineChoice{cache: c, policy: p}
+	if e.asks() {
+		e.reader = helloReader(p.config)
+	}
+	return e
 }
 
 // A servedConn is a server's connection of either engine.
@@ -29,7 +33,8 @@ type servedConn interface {
 }
 
 // open chooses for a connection of which data has been read, and comes again; hello is
-// the ClientHello in it. What is not a ClientHello is crypto/tls's to refuse.
+// the ClientHello in it. Where there is none, or a malformed one, crypto/tls is to refuse
+// it.
 func (e engineChoice) open(ctx context.Context, state *connState, data, hello []byte) (conn servedConn) {
 	switch {
 	case hello == nil:

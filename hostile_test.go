@@ -11,7 +11,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
@@ -378,20 +377,4 @@ func TestRefusalsLeaveNothing(t *testing.T) {
 			t.Errorf("%s: copied %v, %d in flight; %+v", d.name, copied, len(c.inFlight.younger), st)
 		}
 	}
-}
-
-// A source of randomness that fails, for which crypto/tls panics, ends a handshake, and
-// not the goroutine that accepts.
-func TestNoRandomness(t *testing.T) {
-	c := newCache(t, Config{})
-	config := serverConfig()
-	config.Rand = iotest.ErrReader(errors.New("no randomness"))
-	l := must(c.NewListener(must(net.Listen("tcp", "127.0.0.1:0"))(t), config))(t)
-	defer l.Close()
-	near := must(net.Dial("tcp", l.Addr().String()))(t)
-	defer near.Close()
-	accepted := must(l.Accept())(t)
-	defer accepted.Close()
-	must(c.Server(accepted, config))(t)
-	must(c.ServerConfig(config))(t)
 }

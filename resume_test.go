@@ -3,7 +3,11 @@ package halfshake
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -61,4 +65,51 @@ func checkSession(t *testing.T, s *Session, version uint16, cl *client) {
 	case cl.cert != nil && (len(peer) != 2 || !bytes.Equal(peer[0].Raw, clientCert.Certificate[0])):
 		t.Errorf("%d peer certificates", len(peer))
 	}
+}
+
+// crypto/tls makes no ticket keys, which nothing would use, for any connection's
+// configuration, and none in the application's, whose clones would share them.
+func TestNoTicketKeysAreMade(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		for _, asks := range []bool{false, true} {
+			config, chosen, random := serverConfig(), serverConfig(), &ticketKeyWatch{}
+			config.Rand, chosen.Rand = random, random
+			if asks {
+				config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, nil }
+			}
+			open, cl := d.open(t, newCache(t, Config{}), config), newClient(version)
+			for i := range 3 {
+				if o := connectOK(t, open, cl); o.resumed != (i > 0) {
+					t.Errorf("connection %d: resumed %v", i, o.resumed)
+				}
+			}
+			if n := random.keys.Load(); n != 0 || random.reads.Load() == 0 {
+				t.Errorf("asks %v: of %d reads of randomness %d are for ticket keys", asks, random.reads.Load(), n)
+			}
+			for _, own := range []*tls.Config{config, chosen} {
+				//lint:ignore SA1019 crypto/tls writes it with the keys that it makes
+				if own.SessionTicketKey != [32]byte{} {
+					t.Error("there are keys in the application's configuration")
+				}
+			}
+		}
+	})
+}
+
+// ticketKeyWatch is randomness that sees what it is for.
+type ticketKeyWatch struct{ reads, keys atomic.Int64 }
+
+func (w *ticketKeyWatch) Read(b []byte) (int, error) {
+	w.reads.Add(1)
+	pcs := make([]uintptr, 20)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if strings.HasSuffix(frame.Function, ".ticketKeys") || strings.HasSuffix(frame.Function, ".initLegacySessionTicketKeyRLocked") {
+			w.keys.Add(1)
+			break
+		}
+	}
+	return rand.Read(b)
 }

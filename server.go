@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -48,7 +47,7 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 	clone := c.installHooks(base, p, conn)
 	clone.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.counters.accept.Add(1)
-		makeRoom(hello)
+		makeRoom(hello, base)
 		if conn != nil {
 			conn.saw(hello)
 		}
@@ -65,33 +64,23 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 }
 
 // makeRoom is called on the handshake's goroutine before the deep part of it.
-func makeRoom(hello *tls.ClientHelloInfo) {
-	if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
-		deepstack.ForTLS13()
-	} else {
+func makeRoom(hello *tls.ClientHelloInfo, config *tls.Config) {
+	if wouldSpeakTLS12(hello, config) {
 		deepstack.ForTLS12()
+	} else {
+		deepstack.ForTLS13()
 	}
 }
 
 // installHooks returns a clone of config with hooks for its policy p.
 func (c *Cache) installHooks(config *tls.Config, p policy, conn *connState) *tls.Config {
-	makeTicketKeys(config)
 	clone := config.Clone()
+	//lint:ignore SA1019 a key that is never used need not be rotated
+	clone.SessionTicketKey = c.unusedKey
 	p.config = clone // whatever the application does to its own later
 	h := &serverHooks{cache: c, policy: p, conn: conn, verifyNext: config.VerifyConnection}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = h.unwrap, h.wrap, h.verify
 	return clone
-}
-
-// makeTicketKeys has config make the ticket keys that crypto/tls makes for any that has
-// none, though the hooks leave no use for them. They come along with each clone, which
-// else makes its own in its first handshake, for every connection anew. Where its source
-// of randomness fails, that handshake is the place to say so.
-func makeTicketKeys(config *tls.Config) {
-	_ = guard("crypto/tls", func() error {
-		_, err := config.DecryptTicket(nil, tls.ConnectionState{}) // of no ticket
-		return err
-	})
 }
 
 // serverHooks are what crypto/tls calls in a server's handshake.

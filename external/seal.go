@@ -32,8 +32,8 @@ const (
 
 // The padded session is its length, its encoding, and zeros up to the next of the
 // lengths that there are, four to each power of two: so a value's length says little,
-// and the zeros are at most a quarter of what they hide. Powers of two alone would hide
-// more, and store a chain of certificates of 3.5 kB in two pages of a file.
+// and beyond the least the zeros are at most a quarter of what they hide. Powers of two
+// alone would hide more, and a chain of certificates of 3.5 kB would not fit a page of 4 KiB.
 //
 //	struct {
 //	    opaque session<0..2^16-1>;
@@ -50,7 +50,7 @@ var (
 )
 
 // seal returns the value that the store keeps for a session under key. It is padded and
-// sealed in place.
+// sealed in one buffer.
 func (k *fleetKey) seal(key Key, session []byte) ([]byte, error) {
 	if len(session) > halfshake.MaxSessionSize {
 		return nil, errTooLarge

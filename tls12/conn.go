@@ -9,7 +9,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/halfshake/halfshake/internal/deepstack"
@@ -155,10 +154,7 @@ func (c *Conn) failed(err error) error {
 	case !c.peerClosed.Load():
 		c.endQuietly()
 	}
-	if errors.Is(err, syscall.ECONNRESET) {
-		// Nor can anything be written. Some clients end every connection so, and to
-		// try costs the process a SIGPIPE.
-		c.out.Lock()
+	if isReset(err) && c.out.TryLock() { // a Write under way finds out by itself
 		c.out.err = cmp.Or(c.out.err, err)
 		c.out.Unlock()
 	}

@@ -16,8 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -330,42 +328,6 @@ func isTimeout(err error) bool {
 func isTemporary(err error) bool {
 	e, ok := err.(interface{ Temporary() bool })
 	return ok && e.Temporary()
-}
-
-// Over a connection that the peer has reset, nothing is tried to be sent.
-func TestResetIsNotWrittenTo(t *testing.T) {
-	near, far := tcpPair(t)
-	counted := &countedConn{Conn: far}
-	client, server := newClient(t, near, clientConfig(t), nil), newServer(t, counted, serverConfig(t), nil)
-	if clientErr, serverErr := handshakes(client, server); clientErr != nil || serverErr != nil {
-		t.Fatal(clientErr, serverErr)
-	}
-	before := counted.writes.Load()
-	near.(*net.TCPConn).SetLinger(0) // its close is a reset
-	near.Close()
-	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-		t.Fatal(err)
-	}
-	if _, err := server.Write([]byte{1}); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("Write: %v", err)
-	}
-	if err := server.Close(); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("Close: %v", err)
-	}
-	if n := counted.writes.Load() - before; n != 0 {
-		t.Errorf("%d writes", n)
-	}
-}
-
-// A countedConn counts the writes to it.
-type countedConn struct {
-	net.Conn
-	writes atomic.Int64
-}
-
-func (c *countedConn) Write(b []byte) (int, error) {
-	c.writes.Add(1)
-	return c.Conn.Write(b)
 }
 
 // TestCloseWrite is what a connection can still do after close_notify.

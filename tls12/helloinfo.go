@@ -4,8 +4,8 @@ import "crypto/tls"
 
 // HelloInfo returns what a ClientHello says, a handshake message with its header, in
 // the form in which [Suits] takes it: as crypto/tls has it, but without a connection, a
-// context and a configuration. It returns nil if the message is malformed. What it
-// returns refers to raw.
+// context and a configuration. It returns nil if the message is malformed; extensions that
+// this engine ignores are not looked into. What it returns refers to raw.
 func HelloInfo(raw []byte) *tls.ClientHelloInfo {
 	var msg clientHelloMsg
 	var o offer

@@ -4,7 +4,7 @@
 // whenever a call finds it too short, with every frame on it looked up and adjusted. That
 // happens twice or three times deep within a handshake, and is a twentieth of what a
 // resumed connection costs. The functions here have it happen once, where there is
-// little on the stack; on one that has the room they cost next to nothing.
+// less on the stack. What they cost is to clear the room.
 package deepstack
 
 // What a handshake takes, so that the stack becomes one of 8 KiB, or of 16 with the

@@ -1,6 +1,7 @@
 package deepstack
 
 import (
+	"runtime"
 	"runtime/metrics"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ func TestGrow(t *testing.T) {
 
 // stacks returns the bytes of all stacks while so many goroutines have called f.
 func stacks(goroutines int, f func()) uint64 {
+	runtime.GC() // gives back what the goroutines of the last step had
 	var called, ended sync.WaitGroup
 	leave := make(chan struct{})
 	called.Add(goroutines)
