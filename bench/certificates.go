@@ -12,18 +12,12 @@ import (
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-// certificates are what the clients need; the servers read theirs from files.
-type certificates struct {
-	roots  *x509.CertPool
-	client tls.Certificate // with a chain of two RSA-2048 certificates
-}
-
-// prepare writes the server's certificates to dir and returns the clients'.
-func prepare(dir string) (certificates, error) {
-	server := testca.Root("bench server CA", testca.ECDSA)
+// prepare writes the server's certificates to dir and returns a client's, with a chain
+// of two RSA-2048 certificates.
+func prepare(dir string) (client tls.Certificate, err error) {
 	root := testca.Root("bench client root", testca.RSA)
-	client := root.Intermediate("bench client CA").Client("bench", time.Now().Add(24*time.Hour))
-	return certificates{server.Pool(), client}, writeCertificates(dir, server.Server(), root)
+	client = root.Intermediate("bench client CA").Client("bench", time.Now().Add(24*time.Hour))
+	return client, writeCertificates(dir, testca.Root("bench server CA", testca.ECDSA).Server(), root)
 }
 
 func writeCertificates(dir string, server tls.Certificate, clientRoot *testca.CA) error {

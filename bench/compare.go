@@ -16,18 +16,18 @@ func compare(e extent) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	certs, err := prepare(dir)
+	cert, err := prepare(dir)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%s %s/%s, %d CPUs; interleaved runs, medians\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	for _, w := range resumptions(&certs.client) {
-		if err := w.compare(dir, certs.roots, e); err != nil {
+	for _, w := range resumptions(&cert) {
+		if err := w.compare(dir, e); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
-	for _, c := range []func(string, certificates, extent) error{compareInMemory, compareNew, compareTransfer, compareSTime} {
-		if err := c(dir, certs, e); err != nil {
+	for _, c := range []func(string, extent) error{compareInMemory, compareNew, compareTransfer, compareSTime} {
+		if err := c(dir, e); err != nil {
 			return err
 		}
 	}

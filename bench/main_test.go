@@ -35,7 +35,7 @@ func TestCompareRuns(t *testing.T) {
 // ticket is larger than one with a session id by more than the chain is.
 func TestClientHelloIsSmaller(t *testing.T) {
 	dir := t.TempDir()
-	certs, err := prepare(dir)
+	cert, err := prepare(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestClientHelloIsSmaller(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cl := ticketClient{newConfig(certs.roots, version, &certs.client)}
+			cl := ticketClient{newConfig(version, &cert)}
 			for range 2 {
 				if _, hello[kind], err = visit(cl, c.addr); err != nil {
 					t.Fatal(err)
@@ -56,7 +56,7 @@ func TestClientHelloIsSmaller(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		chain := len(certs.client.Certificate[0]) + len(certs.client.Certificate[1])
+		chain := len(cert.Certificate[0]) + len(cert.Certificate[1])
 		ticket, id := hello[ticketKind], hello[configKind]
 		t.Logf("%s: %d bytes with crypto/tls's ticket, %d with a session id", tls.VersionName(version), ticket, id)
 		if ticket-id < chain {

@@ -10,12 +10,12 @@ import (
 
 // compareNew measures full handshakes, each of which makes a session, with a store
 // and without.
-func compareNew(dir string, certs certificates, e extent) error {
+func compareNew(dir string, e extent) error {
 	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
 		title := "new sessions, " + tls.VersionName(version)
 		var made forgetful
 		clients := newCrowd(func() client {
-			config := newConfig(certs.roots, version, nil)
+			config := newConfig(version, nil)
 			config.ClientSessionCache = &made
 			return ticketClient{config}
 		})

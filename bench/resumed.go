@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,10 +11,10 @@ import (
 const generations = 20
 
 // compare makes resumed handshakes with every server, and prints a table.
-func (w workload) compare(dir string, roots *x509.CertPool, e extent) error {
+func (w workload) compare(dir string, e extent) error {
 	results := make([]result, len(w.contenders))
 	for range min(generations, e.runs) {
-		if err := w.generation(dir, roots, extent{max(e.runs/generations, 1), e.handshakes}, results); err != nil {
+		if err := w.generation(dir, extent{max(e.runs/generations, 1), e.handshakes}, results); err != nil {
 			return err
 		}
 	}
@@ -38,7 +37,7 @@ func (r *result) add(spent usage, handshakes int) {
 
 // generation starts servers, so that no heap has what another workload left there,
 // and adds their runs to the results.
-func (w workload) generation(dir string, roots *x509.CertPool, e extent, results []result) (err error) {
+func (w workload) generation(dir string, e extent, results []result) (err error) {
 	children, stop, err := startAll(w.kinds(), dir)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
@@ -46,7 +45,7 @@ func (w workload) generation(dir string, roots *x509.CertPool, e extent, results
 	}
 	clients := make([]crowd, len(children))
 	for i, c := range w.contenders {
-		clients[i] = newCrowd(func() client { return c.newClient(roots) })
+		clients[i] = newCrowd(c.newClient)
 		if _, _, err := clients[i].visit(children[i].addr, 1); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}

@@ -21,7 +21,7 @@ import (
 // compareSTime has OpenSSL's client resume by session id, in TLS 1.2, as fast as it
 // can: against OpenSSL's own server, nginx, and "halfshake serve". A peer that is
 // not installed is left out, with a sentence.
-func compareSTime(dir string, _ certificates, e extent) (err error) {
+func compareSTime(dir string, e extent) (err error) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		fmt.Println("\nno openssl on PATH (Debian package openssl): no comparison by openssl s_time")
 		return nil
@@ -53,14 +53,17 @@ func compareSTime(dir string, _ certificates, e extent) (err error) {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	for _, clients := range []int{1, 4} {
+	for _, load := range []struct {
+		clients int
+		title   string
+	}{{1, "one client"}, {4, "four clients (s_server serves one at a time)"}} {
 		results, err := rate(max(e.runs/4, 1), len(servers), func(i int) (rate, perOp float64, err error) {
-			return sTime(servers[i], clients)
+			return sTime(servers[i], load.clients)
 		})
 		if err != nil {
 			return err
 		}
-		reportRates(fmt.Sprintf("openssl s_time -reuse -tls1_2, by session id, %d at once", clients), "connections/s", "connection", names, results)
+		reportRates("openssl s_time -reuse -tls1_2, by session id, "+load.title, "connections/s", "connection", names, results)
 	}
 	return nil
 }

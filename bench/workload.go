@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 )
 
 // A workload is servers that are compared, each visited by a client of its own.
@@ -15,23 +14,23 @@ type workload struct {
 // A contender is a server of a kind, and the client that visits it.
 type contender struct {
 	name, kind string
-	newClient  func(*x509.CertPool) client
+	newClient  func() client
 }
 
 // resumptions are the workloads of compareResumed.
 func resumptions(cert *tls.Certificate) []workload {
 	const chain = ", client chain of two RSA-2048 certificates"
-	byTicket := func(version uint16, cert *tls.Certificate, curves ...tls.CurveID) func(*x509.CertPool) client {
-		return func(roots *x509.CertPool) client {
-			config := newConfig(roots, version, cert)
+	byTicket := func(version uint16, cert *tls.Certificate, curves ...tls.CurveID) func() client {
+		return func() client {
+			config := newConfig(version, cert)
 			config.CurvePreferences = curves
 			return ticketClient{config}
 		}
 	}
-	byID := func(cert *tls.Certificate) func(*x509.CertPool) client {
-		return func(roots *x509.CertPool) client { return newIDClient(newConfig(roots, tls.VersionTLS12, cert)) }
+	byID := func(cert *tls.Certificate) func() client {
+		return func() client { return newIDClient(newConfig(tls.VersionTLS12, cert)) }
 	}
-	all := func(newClient func(*x509.CertPool) client) (all []contender) {
+	all := func(newClient func() client) (all []contender) {
 		for _, kind := range []string{ticketKind, configKind, memoryKind, serverKind, boltKind} {
 			all = append(all, contender{kind, kind, newClient})
 		}
