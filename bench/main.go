@@ -5,7 +5,7 @@
 // Command bench measures what Halfshake costs a server, beside its peers in the
 // same run: crypto/tls with its own stateless tickets, OpenSSL, nginx.
 //
-//	go run . [-runs 40] [-handshakes 400]
+//	go run . [-runs 50] [-handshakes 320]
 //
 // Each server but those in memory is a process of its own, so that its CPU time is all
 // that it spent, the collection of garbage included. The runs of all servers are interleaved,
@@ -24,8 +24,8 @@ import (
 
 func main() {
 	var e extent
-	flag.IntVar(&e.runs, "runs", 40, "interleaved runs")
-	flag.IntVar(&e.handshakes, "handshakes", 400, "handshakes a server and run")
+	flag.IntVar(&e.runs, "runs", 50, "interleaved runs")
+	flag.IntVar(&e.handshakes, "handshakes", 320, "handshakes a server and run")
 	flag.Parse()
 	e = extent{max(e.runs, 1), max(e.handshakes/parallel, 1) * parallel}
 	var err error

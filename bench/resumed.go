@@ -6,15 +6,13 @@ import (
 	"slices"
 )
 
-// generations is how often the servers of a workload are started anew: two
-// processes of one program can differ by some hundredths for as long as they live.
-const generations = 20
-
-// compare makes resumed handshakes with every server, and prints a table.
+// compare makes resumed handshakes with every server, and prints a table. The servers
+// are started anew for each run: two processes of one program can differ by some
+// hundredths for as long as they live.
 func (w workload) compare(dir string, e extent) error {
 	results := make([]result, len(w.contenders))
-	for range min(generations, e.runs) {
-		if err := w.generation(dir, extent{max(e.runs/generations, 1), e.handshakes}, results); err != nil {
+	for run := range e.runs {
+		if err := w.run(dir, run, e.handshakes, results); err != nil {
 			return err
 		}
 	}
@@ -35,32 +33,31 @@ func (r *result) add(spent usage, handshakes int) {
 	r.allocs = append(r.allocs, float64(spent.allocs)/float64(handshakes))
 }
 
-// generation starts servers, so that no heap has what another workload left there,
-// and adds their runs to the results.
-func (w workload) generation(dir string, e extent, results []result) (err error) {
+// warmUp is the part of the handshakes that are made before those that count.
+const warmUp = 4
+
+// run starts servers, and adds a run of each to the results; each time it begins with
+// another one.
+func (w workload) run(dir string, run, handshakes int, results []result) (err error) {
 	children, stop, err := startAll(w.kinds(), dir)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return err
 	}
-	clients := make([]crowd, len(children))
-	for i, c := range w.contenders {
-		clients[i] = newCrowd(c.newClient)
-		if _, _, err := clients[i].visit(children[i].addr, 1); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+	for i := range children {
+		i = (i + run) % len(children)
+		clients := newCrowd(w.contenders[i].newClient)
+		if _, _, err := clients.visit(children[i].addr, 1+handshakes/parallel/warmUp); err != nil {
+			return fmt.Errorf("%s: %w", w.contenders[i].name, err)
 		}
-	}
-	return interleave(e.runs, len(children), func(i int, counts bool) error {
-		spent, hello, err := measure(children[i], clients[i], e.handshakes)
+		spent, hello, err := measure(children[i], clients, handshakes)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.contenders[i].name, err)
 		}
-		if r := &results[i]; counts {
-			r.hello = hello
-			r.add(spent, e.handshakes)
-		}
-		return nil
-	})
+		results[i].hello = hello
+		results[i].add(spent, handshakes)
+	}
+	return nil
 }
 
 func (w workload) names() (names []string) {

@@ -28,8 +28,8 @@ func compareTransfer(dir string, e extent) error {
 	}{{"from the server", download}, {"to the server", upload}} {
 		title := fmt.Sprintf("bulk transfer %s, TLS 1.2, %s", direction.name, tls.CipherSuiteName(transferSuite))
 		results := make([]rated, len(transferKinds))
-		for range min(generations, e.runs) {
-			more, err := transferGeneration(dir, config, direction.move, max(e.runs/generations, 1))
+		for range e.runs {
+			more, err := transferGeneration(dir, config, direction.move)
 			if err != nil {
 				return fmt.Errorf("%s: %w", title, err)
 			}
@@ -46,13 +46,13 @@ func compareTransfer(dir string, e extent) error {
 var transferKinds = []string{ticketKind, idKind}
 
 // transferGeneration measures servers that it starts.
-func transferGeneration(dir string, config *tls.Config, move func(*tls.Conn) error, runs int) (results []rated, err error) {
+func transferGeneration(dir string, config *tls.Config, move func(*tls.Conn) error) (results []rated, err error) {
 	children, stop, err := startAll(transferKinds, dir)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return nil, err
 	}
-	return rate(runs, len(children), func(i int) (rate, perOp float64, err error) {
+	return rate(1, len(children), func(i int) (rate, perOp float64, err error) {
 		return measureTransfer(children[i], config, move)
 	})
 }
