@@ -32,9 +32,8 @@ type Cache struct {
 	time         func() time.Time
 	maxBytes     int64
 
-	// unusedKey is the ticket key of every configuration with hooks, which leave no
-	// use for one: crypto/tls would make some in the first handshake of each clone,
-	// and there is one for every connection.
+	// unusedKey is the ticket key of each connection's own configuration; see
+	// spareTicketKeys.
 	unusedKey [32]byte
 
 	// Safe for concurrent use by themselves.

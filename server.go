@@ -45,6 +45,9 @@ func (c *Cache) ServerConfig(base *tls.Config) (*tls.Config, error) {
 func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config {
 	choose := base.GetConfigForClient
 	clone := c.installHooks(base, p, conn)
+	if conn != nil {
+		c.spareTicketKeys(clone)
+	}
 	clone.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.counters.accept.Add(1)
 		makeRoom(hello, base)
@@ -58,7 +61,9 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 		if err != nil || chosen == nil || chosen.WrapSession != nil || chosen.UnwrapSession != nil {
 			return chosen, err
 		}
-		return c.installHooks(chosen, c.policyOf(chosen), conn), nil
+		own := c.installHooks(chosen, c.policyOf(chosen), conn)
+		c.spareTicketKeys(own)
+		return own, nil
 	}
 	return clone
 }
@@ -75,12 +80,18 @@ func makeRoom(hello *tls.ClientHelloInfo, config *tls.Config) {
 // installHooks returns a clone of config with hooks for its policy p.
 func (c *Cache) installHooks(config *tls.Config, p policy, conn *connState) *tls.Config {
 	clone := config.Clone()
-	//lint:ignore SA1019 a key that is never used need not be rotated
-	clone.SessionTicketKey = c.unusedKey
 	p.config = clone // whatever the application does to its own later
 	h := &serverHooks{cache: c, policy: p, conn: conn, verifyNext: config.VerifyConnection}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = h.unwrap, h.wrap, h.verify
 	return clone
+}
+
+// spareTicketKeys has crypto/tls make no ticket keys for a configuration of one
+// connection: the hooks leave no use for them. One that the application gets to see makes
+// and rotates its own, whatever becomes of it there.
+func (c *Cache) spareTicketKeys(config *tls.Config) {
+	//lint:ignore SA1019 a key that is never used need not be rotated
+	config.SessionTicketKey = c.unusedKey
 }
 
 // serverHooks are what crypto/tls calls in a server's handshake.

@@ -33,7 +33,7 @@ func (r *result) add(spent usage, handshakes int) {
 	r.allocs = append(r.allocs, float64(spent.allocs)/float64(handshakes))
 }
 
-// warmUp is the part of the handshakes that are made before those that count.
+// Before the handshakes that count, one is made for every warmUp of them.
 const warmUp = 4
 
 // run starts servers, and adds a run of each to the results; each time it begins with

@@ -28,14 +28,9 @@ func compareTransfer(dir string, e extent) error {
 	}{{"from the server", download}, {"to the server", upload}} {
 		title := fmt.Sprintf("bulk transfer %s, TLS 1.2, %s", direction.name, tls.CipherSuiteName(transferSuite))
 		results := make([]rated, len(transferKinds))
-		for range e.runs {
-			more, err := transferGeneration(dir, config, direction.move)
-			if err != nil {
+		for run := range e.runs {
+			if err := transferRun(dir, config, direction.move, run, results); err != nil {
 				return fmt.Errorf("%s: %w", title, err)
-			}
-			for i := range more {
-				results[i].rate = append(results[i].rate, more[i].rate...)
-				results[i].perOp = append(results[i].perOp, more[i].perOp...)
 			}
 		}
 		reportRates(title, "MiB/s", "MiB", []string{"crypto/tls", "tls12"}, results)
@@ -45,16 +40,26 @@ func compareTransfer(dir string, e extent) error {
 
 var transferKinds = []string{ticketKind, idKind}
 
-// transferGeneration measures servers that it starts.
-func transferGeneration(dir string, config *tls.Config, move func(*tls.Conn) error) (results []rated, err error) {
+// transferRun starts servers, and adds a run of each to the results, after one that does
+// not count; each time it begins with another one.
+func transferRun(dir string, config *tls.Config, move func(*tls.Conn) error, run int, results []rated) (err error) {
 	children, stop, err := startAll(transferKinds, dir)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return rate(1, len(children), func(i int) (rate, perOp float64, err error) {
-		return measureTransfer(children[i], config, move)
-	})
+	for i := range children {
+		i = (i + run) % len(children)
+		if _, _, err := measureTransfer(children[i], config, move); err != nil {
+			return err
+		}
+		rate, perOp, err := measureTransfer(children[i], config, move)
+		if err != nil {
+			return err
+		}
+		results[i].rate, results[i].perOp = append(results[i].rate, rate), append(results[i].perOp, perOp)
+	}
+	return nil
 }
 
 // measureTransfer returns how many MiB went in a second, and the server's CPU time
