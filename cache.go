@@ -2,7 +2,6 @@ package halfshake
 
 import (
 	"context"
-	"crypto/rand"
 	"iter"
 	"log/slog"
 	"sync"
@@ -21,6 +20,7 @@ import (
 type Cache struct {
 	// Set by New and constant since.
 	scope        string
+	scopeID      ScopeID
 	trustID      trustIDFunc
 	authorize    func(ConnInfo, *Session) bool
 	maxChainAge  time.Duration
@@ -31,10 +31,6 @@ type Cache struct {
 	log          *slog.Logger
 	time         func() time.Time
 	maxBytes     int64
-
-	// unusedKey is the ticket key of each connection's own configuration; see
-	// spareTicketKeys.
-	unusedKey [32]byte
 
 	// Safe for concurrent use by themselves.
 	internal *sessioncache.Cache[sessionEntry]
@@ -72,8 +68,8 @@ func New(cfg Config) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		scope: cfg.Scope, trustID: cfg.TrustID, authorize: cfg.Authorize,
-		maxChainAge: cfg.MaxChainAge, uncleanClose: cfg.UncleanClose,
+		scope: cfg.Scope, scopeID: scopeIDOf(cfg.Scope), trustID: cfg.TrustID, authorize: cfg.Authorize,
+		maxChainAge: cfg.MaxLineageAge, uncleanClose: cfg.UncleanClose,
 		callbacks: cfg.Callbacks, log: cfg.Logger, time: cfg.Time, maxBytes: cfg.MaxBytes,
 		sessionIDs: cfg.SessionIDs, maxPending: cfg.MaxPending,
 		inFlight: newInFlight(),
@@ -87,14 +83,13 @@ func New(cfg Config) (*Cache, error) {
 	if c.maxBytes == 0 {
 		c.maxBytes = DefaultMaxBytes
 	}
-	rand.Read(c.unusedKey[:])
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.internal = sessioncache.New(c.limits(cfg.Size), decodeEntry)
 	c.SetMode(cfg.Mode)
 	c.SetTimeout(cfg.Timeout)
-	c.SetNew(cfg.Callbacks.New)
-	c.SetGet(cfg.Callbacks.Get)
-	c.SetRemove(cfg.Callbacks.Remove)
+	c.SetNewCallback(cfg.Callbacks.New)
+	c.SetGetCallback(cfg.Callbacks.Get)
+	c.SetRemoveCallback(cfg.Callbacks.Remove)
 	return c, nil
 }
 
@@ -161,7 +156,7 @@ func (c *Cache) Add(s *Session) bool {
 	if s.expiredAt(now) {
 		return false
 	}
-	if c.Mode()&UpdateTime != 0 {
+	if c.Mode()&ModeUpdateTime != 0 {
 		s = s.renewed(now)
 	}
 	return c.insert(s, false)
@@ -174,7 +169,7 @@ func (c *Cache) Remove(s *Session) bool {
 	if s == nil || !validID(s.id) {
 		return false
 	}
-	return c.remove(s, Explicit)
+	return c.remove(s, CauseExplicit)
 }
 
 // Flush removes the sessions that have expired at now, those nearest to their
@@ -188,7 +183,7 @@ func (c *Cache) Flush(now time.Time) (n int) {
 		return n
 	}
 	for e := range c.internal.Expire(now) {
-		c.callRemove(Expired, e.Session)
+		c.callRemove(CauseExpired, e.Session)
 		n++
 	}
 	return n
@@ -196,9 +191,9 @@ func (c *Cache) Flush(now time.Time) (n int) {
 
 func (c *Cache) causeOfFlush(s *Session) Cause {
 	if s.expiredAt(c.time()) {
-		return Expired
+		return CauseExpired
 	}
-	return Explicit
+	return CauseExplicit
 }
 
 // Sessions returns the sessions that the internal cache holds when the iteration
@@ -224,7 +219,7 @@ func (c *Cache) Close() error {
 	c.background.Unlock()
 	c.cancel()
 	for e := range c.internal.Clear() {
-		c.callRemove(Closed, e.Session)
+		c.callRemove(CauseClosed, e.Session)
 	}
 	c.flushes.Wait()
 	c.inFlight.clear()
@@ -241,10 +236,10 @@ func (c *Cache) insert(s *Session, proved bool) bool {
 	change := c.internal.Put(e, proved)
 	c.evicted(change.Evicted)
 	if change.DidReplace {
-		c.callRemove(Replaced, change.Replaced.Session)
+		c.callRemove(CauseReplaced, change.Replaced.Session)
 	}
 	if c.closed.Load() && c.internal.Drop(e) { // Close ran since, and found nothing
-		c.callRemove(Closed, s)
+		c.callRemove(CauseClosed, s)
 		return false
 	}
 	return change.Stored
@@ -267,7 +262,7 @@ func (c *Cache) keepCopy(s *Session, removals uint64) {
 func (c *Cache) evicted(gone []sessionEntry) {
 	c.counters.cacheFull.Add(uint64(len(gone)))
 	for _, e := range gone {
-		c.callRemove(Evicted, e.Session)
+		c.callRemove(CauseEvicted, e.Session)
 	}
 }
 

@@ -19,7 +19,7 @@ type removal struct {
 // recordRemovals sets a Remove callback that appends to the slice it returns.
 func recordRemovals(c *Cache) *[]removal {
 	var got []removal
-	c.SetRemove(func(_ *Cache, s *Session, cause Cause) { got = append(got, removal{s.Ref(), cause}) })
+	c.SetRemoveCallback(func(_ context.Context, _ *Cache, s *Session, cause Cause) { got = append(got, removal{s.Ref(), cause}) })
 	return &got
 }
 
@@ -27,7 +27,7 @@ func recordRemovals(c *Cache) *[]removal {
 // handshake; it resumes nothing.
 func testSession(c *Cache, seconds int64) *Session {
 	now := c.time().Unix()
-	return &Session{serial: nextSerial(), id: string(randomID()), version: tls.VersionTLS13, created: now, chainStart: now, expires: now + seconds, state: []byte{1}}
+	return &Session{serial: nextSerial(), id: string(randomID()), version: tls.VersionTLS13, created: now, lineage: newLineage(now * 1000), expires: now + seconds, state: []byte{1}}
 }
 
 func reparse(t *testing.T, s *Session) *Session {
@@ -38,10 +38,10 @@ func reparse(t *testing.T, s *Session) *Session {
 // SSL_CTX_add_session(3): the identical session is not added twice; another
 // object of the same id replaces the first.
 func TestAdd(t *testing.T) {
-	for _, mode := range []Mode{ModeServer, ModeClient, ModeOff, NoInternal} {
+	for _, mode := range []Mode{ModeServer, ModeClient, ModeOff, ModeNoInternal} {
 		clk := newClock()
 		c := newCache(t, Config{Mode: mode, Time: clk.Now})
-		c.SetNew(func(context.Context, ConnInfo, *Session) bool { t.Error("Add called New"); return true })
+		c.SetNewCallback(func(context.Context, ConnInfo, *Session) bool { t.Error("Add called New"); return true })
 		got := recordRemovals(c)
 		s := testSession(c, 10)
 		if !c.Add(s) || c.Add(s) {
@@ -51,10 +51,10 @@ func TestAdd(t *testing.T) {
 		if !c.Add(again) || c.Add(again) || c.Stats().Number != 1 {
 			t.Errorf("%v: Add of another object of the id", mode)
 		}
-		if want := []removal{{s.Ref(), Replaced}}; !reflect.DeepEqual(*got, want) {
+		if want := []removal{{s.Ref(), CauseReplaced}}; !reflect.DeepEqual(*got, want) {
 			t.Errorf("%v: removed %v, want %v", mode, *got, want)
 		}
-		c.SetRemove(nil)
+		c.SetRemoveCallback(nil)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestRemove(t *testing.T) {
 	if !c.Remove(s) || c.Remove(s) || c.Remove(nil) || c.Remove(&Session{}) {
 		t.Error("Remove: want true, false, and false for no session")
 	}
-	if want := []removal{{s.Ref(), Explicit}, {s.Ref(), Explicit}}; !reflect.DeepEqual(*got, want) {
+	if want := []removal{{s.Ref(), CauseExplicit}, {s.Ref(), CauseExplicit}}; !reflect.DeepEqual(*got, want) {
 		t.Errorf("removed %v, want %v", *got, want)
 	}
 	c.Add(s)
@@ -120,7 +120,7 @@ func TestFlush(t *testing.T) {
 	if n := c.Flush(time.Time{}); n != 2 {
 		t.Errorf("flush of everything: %d", n)
 	}
-	want := []removal{{early.Ref(), Expired}, {middle.Ref(), Expired}, {late.Ref(), Expired}, {stale.Ref(), Expired}, {fresh.Ref(), Explicit}}
+	want := []removal{{early.Ref(), CauseExpired}, {middle.Ref(), CauseExpired}, {late.Ref(), CauseExpired}, {stale.Ref(), CauseExpired}, {fresh.Ref(), CauseExplicit}}
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("removed %v, want %v", *got, want)
 	}
@@ -139,7 +139,7 @@ func TestSize(t *testing.T) {
 	if prev := c.SetSize(1); prev != 3 || c.Size() != 1 {
 		t.Errorf("SetSize returned %d; Size is %d", prev, c.Size())
 	}
-	want := []removal{{short.Ref(), Evicted}, {newcomer.Ref(), Evicted}, {middle.Ref(), Evicted}}
+	want := []removal{{short.Ref(), CauseEvicted}, {newcomer.Ref(), CauseEvicted}, {middle.Ref(), CauseEvicted}}
 	if !reflect.DeepEqual(*got, want) || c.Stats().CacheFull != 3 {
 		t.Errorf("removed %v, want %v; cache_full %d", *got, want, c.Stats().CacheFull)
 	}
@@ -161,7 +161,7 @@ func TestCloseRemovesEverything(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if want := []removal{{s.Ref(), Closed}}; !reflect.DeepEqual(*got, want) {
+	if want := []removal{{s.Ref(), CauseClosed}}; !reflect.DeepEqual(*got, want) {
 		t.Errorf("removed %v, want %v", *got, want)
 	}
 	if c.Add(s) || c.Stats().Number != 0 || len(*got) != 1 {
@@ -174,12 +174,12 @@ func TestCloseWaitsForTheFlush(t *testing.T) {
 	clk := newClock()
 	c := newCache(t, Config{Time: clk.Now})
 	flushing, finish := make(chan struct{}), make(chan struct{})
-	c.SetRemove(func(*Cache, *Session, Cause) { close(flushing); <-finish })
+	c.SetRemoveCallback(func(context.Context, *Cache, *Session, Cause) { close(flushing); <-finish })
 	c.Add(testSession(c, 10))
 	clk.Advance(11 * time.Second)
 	c.clearSoon()
 	<-flushing
-	c.SetRemove(nil)
+	c.SetRemoveCallback(nil)
 	closed := make(chan struct{})
 	go func() { c.Close(); close(closed) }()
 	select {
@@ -214,10 +214,10 @@ func TestHandshakeAfterClose(t *testing.T) {
 
 func TestSettersReturnThePreviousValue(t *testing.T) {
 	c := newCache(t, Config{})
-	if m := c.SetMode(NoInternal | UpdateTime); m != ModeServer || c.Mode() != ModeServer|NoInternal|UpdateTime {
+	if m := c.SetMode(ModeNoInternal | ModeUpdateTime); m != ModeServer || c.Mode() != ModeServer|ModeNoInternal|ModeUpdateTime {
 		t.Errorf("SetMode returned %v; Mode is %v", m, c.Mode())
 	}
-	if c.SetMode(ModeOff | ModeBoth | NoInternal); c.Mode() != ModeOff {
+	if c.SetMode(ModeOff | ModeBoth | ModeNoInternal); c.Mode() != ModeOff {
 		t.Errorf("ModeOff with other bits: %v", c.Mode())
 	}
 	if d := c.SetTimeout(time.Minute); d != DefaultTimeout || c.Timeout() != time.Minute {
@@ -230,22 +230,22 @@ func TestSettersReturnThePreviousValue(t *testing.T) {
 			t.Errorf("SetTimeout(%v): %v, want %v", step.set, c.Timeout(), step.want)
 		}
 	}
-	if c.NewFunc() != nil || c.GetFunc() != nil || c.RemoveFunc() != nil {
+	if c.NewCallback() != nil || c.GetCallback() != nil || c.RemoveCallback() != nil {
 		t.Error("a callback that was not set")
 	}
-	c.SetGet(func(context.Context, ConnInfo, []byte) (*Session, error) { return nil, nil })
-	if c.GetFunc() == nil {
-		t.Error("SetGet had no effect")
+	c.SetGetCallback(func(context.Context, ConnInfo, []byte) (*Session, error) { return nil, nil })
+	if c.GetCallback() == nil {
+		t.Error("SetGetCallback had no effect")
 	}
-	if c.SetGet(nil); c.GetFunc() != nil {
-		t.Error("SetGet(nil) had no effect")
+	if c.SetGetCallback(nil); c.GetCallback() != nil {
+		t.Error("SetGetCallback(nil) had no effect")
 	}
 }
 
 func TestModeString(t *testing.T) {
 	for m, want := range map[Mode]string{
-		0: "server", ModeOff: "off", ModeBoth | NoInternal: "both,no-internal",
-		NoInternalStore | NoAutoClear: "server,no-auto-clear,no-internal-store", ModeClient | UpdateTime: "client,update-time",
+		0: "server", ModeOff: "off", ModeBoth | ModeNoInternal: "both,no-internal",
+		ModeNoInternalStore | ModeNoAutoClear: "server,no-auto-clear,no-internal-store", ModeClient | ModeUpdateTime: "client,update-time",
 	} {
 		if got := m.String(); got != want {
 			t.Errorf("%#x: %q, want %q", uint16(m), got, want)
@@ -264,7 +264,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{Config{Timeout: MaxTimeout + time.Second}, "Config.Timeout"},
 		{Config{MaxBytes: -1}, "Config.MaxBytes"},
 		{Config{MaxBytes: 1000}, "Config.MaxBytes"},
-		{Config{MaxChainAge: -1}, "Config.MaxChainAge"},
+		{Config{MaxLineageAge: -1}, "Config.MaxLineageAge"},
 		{Config{UncleanClose: 2}, "Config.UncleanClose"},
 	} {
 		if _, err := New(bad.cfg); err == nil || !strings.Contains(err.Error(), bad.want) {
@@ -297,12 +297,12 @@ func TestDoorsRefuseBadConfigs(t *testing.T) {
 			}
 		}
 	}
-	chain := newCache(t, Config{MaxChainAge: time.Hour})
-	if _, err := chain.ServerConfig(serverConfig()); err == nil || !strings.Contains(err.Error(), "MaxChainAge") {
-		t.Errorf("MaxChainAge in TLS 1.3: %v", err)
+	chain := newCache(t, Config{MaxLineageAge: time.Hour})
+	if _, err := chain.ServerConfig(serverConfig()); err == nil || !strings.Contains(err.Error(), "MaxLineageAge") {
+		t.Errorf("MaxLineageAge in TLS 1.3: %v", err)
 	}
 	if _, err := chain.ServerConfig(&tls.Config{MaxVersion: tls.VersionTLS12}); err != nil {
-		t.Errorf("MaxChainAge in TLS 1.2: %v", err)
+		t.Errorf("MaxLineageAge in TLS 1.2: %v", err)
 	}
 }
 

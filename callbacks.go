@@ -31,6 +31,11 @@ type Callbacks struct {
 	Get GetFunc
 	// Remove is told of each session that leaves the cache.
 	Remove RemoveFunc
+	// End is told that a lineage, or every session of the Scope, has ended: by
+	// [Cache.RemoveLineage] or by a [Cache.Flush] of everything. It records that,
+	// so that none of these sessions is found again in the external cache, on any
+	// machine, and returns an error where it could not.
+	End func(context.Context, Removal) error
 	// Admit is asked last, on every hit, internal ones too, and only for a
 	// session that nothing else refuses; false is a full handshake.
 	Admit func(context.Context, ConnInfo, *Session) bool
@@ -39,21 +44,20 @@ type Callbacks struct {
 type (
 	// A NewFunc is called once for each session established, after the session
 	// is in the internal cache. Where it returns false the session is removed
-	// again at once, with the cause [Declined].
+	// again at once, with the cause [CauseDeclined].
 	NewFunc func(context.Context, ConnInfo, *Session) (keep bool)
 
 	// A GetFunc returns the session of the id that a client proposed; nil, nil
 	// when there is none. It is called when the internal cache has no such
-	// session, for every look-up under [NoInternalLookup], and in [ModeOff].
+	// session, for every look-up under [ModeNoInternalLookup], and in [ModeOff].
 	// The id is hostile: any 1 to 32 bytes.
 	GetFunc func(ctx context.Context, info ConnInfo, id []byte) (*Session, error)
 
 	// A RemoveFunc is told that a session left the cache, and why. It is also
 	// called by [Cache.Remove] for a session that the internal cache did not
-	// hold, so that an external copy goes too. Not every cause ends the
-	// session: after [Expired], [Evicted], [Replaced] and [Closed] an external
-	// copy is still good, and may be another process's.
-	RemoveFunc func(*Cache, *Session, Cause)
+	// hold, so that an external copy goes too. Not every cause ends the session:
+	// an external cache deletes its copy where [Cause.EndsSession] says so.
+	RemoveFunc func(context.Context, *Cache, *Session, Cause)
 )
 
 // ConnInfo is what is known of a connection when a callback is called.
@@ -142,7 +146,7 @@ func randomID() []byte {
 
 // callNew reports whether the application keeps the session.
 func (c *Cache) callNew(ctx context.Context, info ConnInfo, s *Session) (keep bool) {
-	f := c.NewFunc()
+	f := c.NewCallback()
 	if f == nil {
 		return true
 	}
@@ -155,7 +159,7 @@ func (c *Cache) callNew(ctx context.Context, info ConnInfo, s *Session) (keep bo
 
 // callGet returns the session that the application has for id, or nil.
 func (c *Cache) callGet(ctx context.Context, info ConnInfo, id []byte) (s *Session) {
-	f := c.GetFunc()
+	f := c.GetCallback()
 	if f == nil {
 		return nil
 	}
@@ -170,11 +174,13 @@ func (c *Cache) callGet(ctx context.Context, info ConnInfo, id []byte) (s *Sessi
 
 // callRemove tells the application that a session left the cache.
 func (c *Cache) callRemove(cause Cause, s *Session) {
-	f := c.RemoveFunc()
+	f := c.RemoveCallback()
 	if f == nil {
 		return
 	}
-	if err := guard("Remove callback", func() error { f(c, s, cause); return nil }); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), DefaultCallbackTimeout)
+	defer cancel()
+	if err := guard("Remove callback", func() error { f(ctx, c, s, cause); return nil }); err != nil {
 		c.faulted(s.id, err)
 	}
 }
@@ -206,19 +212,19 @@ func (c *Cache) callAuthorize(info ConnInfo, s *Session) (ok bool) {
 
 // SetNew sets the New callback; nil unsets it. Like the other setters it acts on
 // connections that are already open.
-func (c *Cache) SetNew(f NewFunc) { c.onNew.Store(&f) }
+func (c *Cache) SetNewCallback(f NewFunc) { c.onNew.Store(&f) }
 
-// NewFunc returns the New callback, nil when it is not set.
-func (c *Cache) NewFunc() NewFunc { return *c.onNew.Load() }
+// NewCallback returns the New callback, nil when it is not set.
+func (c *Cache) NewCallback() NewFunc { return *c.onNew.Load() }
 
 // SetGet sets the Get callback; nil unsets it.
-func (c *Cache) SetGet(f GetFunc) { c.onGet.Store(&f) }
+func (c *Cache) SetGetCallback(f GetFunc) { c.onGet.Store(&f) }
 
-// GetFunc returns the Get callback, nil when it is not set.
-func (c *Cache) GetFunc() GetFunc { return *c.onGet.Load() }
+// GetCallback returns the Get callback, nil when it is not set.
+func (c *Cache) GetCallback() GetFunc { return *c.onGet.Load() }
 
 // SetRemove sets the Remove callback; nil unsets it.
-func (c *Cache) SetRemove(f RemoveFunc) { c.onRemove.Store(&f) }
+func (c *Cache) SetRemoveCallback(f RemoveFunc) { c.onRemove.Store(&f) }
 
-// RemoveFunc returns the Remove callback, nil when it is not set.
-func (c *Cache) RemoveFunc() RemoveFunc { return *c.onRemove.Load() }
+// RemoveCallback returns the Remove callback, nil when it is not set.
+func (c *Cache) RemoveCallback() RemoveFunc { return *c.onRemove.Load() }

@@ -21,11 +21,11 @@ func TestNewDeclines(t *testing.T) {
 		c := newCache(t, Config{})
 		got := recordRemovals(c)
 		var declined []removal
-		c.SetNew(func(_ context.Context, _ ConnInfo, s *Session) bool {
+		c.SetNewCallback(func(_ context.Context, _ ConnInfo, s *Session) bool {
 			if d.name != "Server" && c.Stats().Number != 1 {
 				t.Error("New is called before the session is in the cache")
 			}
-			declined = append(declined, removal{s.Ref(), Declined})
+			declined = append(declined, removal{s.Ref(), CauseDeclined})
 			return false
 		})
 		open, cl := d.open(t, c, serverConfig()), newClient(version)
@@ -65,7 +65,7 @@ func TestExternalCache(t *testing.T) {
 	for _, step := range []struct {
 		mode         Mode
 		copied, gets int
-	}{{ModeServer, 1, 1}, {NoInternalStore, 0, 2}, {NoInternalLookup, 1, 2}, {NoInternal, 0, 2}, {ModeOff, 0, 2}} {
+	}{{ModeServer, 1, 1}, {ModeNoInternalStore, 0, 2}, {ModeNoInternalLookup, 1, 2}, {ModeNoInternal, 0, 2}, {ModeOff, 0, 2}} {
 		forAll(t, func(t *testing.T, d door, version uint16) {
 			store := newShelf()
 			first := newCache(t, Config{Callbacks: store.callbacks()})
@@ -95,7 +95,7 @@ func TestExternalCache(t *testing.T) {
 // SSL_SESS_CACHE_NO_INTERNAL_STORE keeps new sessions out too; New is told of them
 // all the same.
 func TestNoInternalStore(t *testing.T) {
-	for _, mode := range []Mode{NoInternalStore, NoInternal} {
+	for _, mode := range []Mode{ModeNoInternalStore, ModeNoInternal} {
 		forAll(t, func(t *testing.T, d door, version uint16) {
 			c := newCache(t, Config{Mode: mode})
 			if madeThrough(t, c, d.open(t, c, serverConfig()), newClient(version)) == nil {
@@ -114,7 +114,7 @@ func TestModeOff(t *testing.T) {
 		c := newCache(t, Config{})
 		open, cl := d.open(t, c, serverConfig()), newClient(version)
 		connectOK(t, open, cl)
-		c.SetNew(func(context.Context, ConnInfo, *Session) bool { t.Error("New called in ModeOff"); return true })
+		c.SetNewCallback(func(context.Context, ConnInfo, *Session) bool { t.Error("New called in ModeOff"); return true })
 		n := c.Stats().Number
 		for _, mode := range []Mode{ModeOff, ModeClient} {
 			c.SetMode(mode)
@@ -171,7 +171,7 @@ func TestCallbacksMayCallTheCache(t *testing.T) {
 		defer close(done)
 		c := newCache(t, Config{Size: 2})
 		depth := 0
-		c.SetRemove(func(c *Cache, s *Session, _ Cause) {
+		c.SetRemoveCallback(func(_ context.Context, c *Cache, s *Session, _ Cause) {
 			if depth++; depth < 10 {
 				c.Add(testSession(c, 10))
 				c.Remove(s)
@@ -194,10 +194,10 @@ func TestCallbacksMayCallTheCache(t *testing.T) {
 
 // A Remove callback may close the connection whose session it is told of.
 func TestRemoveMayCloseTheConnection(t *testing.T) {
-	c := newCache(t, Config{})
+	c := newCache(t, Config{UncleanClose: UncleanCloseRemove})
 	p := open(t, c, serverConfig(), newClient(tls.VersionTLS13))
 	called := 0
-	c.SetRemove(func(*Cache, *Session, Cause) { called++; p.server.Close() })
+	c.SetRemoveCallback(func(context.Context, *Cache, *Session, Cause) { called++; p.server.Close() })
 	p.near.Close()
 	done := make(chan struct{})
 	go func() { p.server.Read(make([]byte, 1)); close(done) }()
@@ -206,7 +206,7 @@ func TestRemoveMayCloseTheConnection(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("deadlock")
 	}
-	if c.SetRemove(nil); called != 1 {
+	if c.SetRemoveCallback(nil); called != 1 {
 		t.Errorf("Remove was called %d times", called)
 	}
 }
@@ -239,7 +239,7 @@ func TestRemovalWinsOverTheCopy(t *testing.T) {
 func TestExternalHitReplacesNoCopy(t *testing.T) {
 	forAll(t, func(t *testing.T, d door, version uint16) {
 		store := newShelf()
-		c := newCache(t, Config{Mode: NoInternalLookup, Callbacks: store.callbacks()})
+		c := newCache(t, Config{Mode: ModeNoInternalLookup, Callbacks: store.callbacks()})
 		open, cl := d.open(t, c, serverConfig()), newClient(version)
 		connectOK(t, open, cl)
 		cl.jar.frozen = true
@@ -260,8 +260,8 @@ func TestExternalHitReplacesNoCopy(t *testing.T) {
 func TestCallbackCannotChangeACachedSession(t *testing.T) {
 	store := newShelf()
 	for _, version := range versions {
-		c := newCache(t, Config{Mode: NoInternalLookup, Callbacks: store.callbacks()})
-		c.SetGet(func(ctx context.Context, info ConnInfo, id []byte) (*Session, error) {
+		c := newCache(t, Config{Mode: ModeNoInternalLookup, Callbacks: store.callbacks()})
+		c.SetGetCallback(func(ctx context.Context, info ConnInfo, id []byte) (*Session, error) {
 			s, err := store.callbacks().Get(ctx, info, id)
 			clear(id)
 			clear(s.ID())
@@ -306,7 +306,7 @@ func TestFaultyCallbacksFailNoHandshake(t *testing.T) {
 	const handshakes = 10_000
 	var log bytes.Buffer
 	c := newCache(t, Config{
-		Mode:   NoInternalLookup,
+		Mode:   ModeNoInternalLookup,
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Callbacks: Callbacks{
 			NewID: func(ConnInfo) ([]byte, error) { panic("no id") },
@@ -316,7 +316,7 @@ func TestFaultyCallbacksFailNoHandshake(t *testing.T) {
 	other := madeUnder(t, c, serverConfig(), tls.VersionTLS13)
 	expired := *other
 	expired.expires = c.time().Unix() - 1
-	c.SetRemove(func(*Cache, *Session, Cause) { panic("not removed") })
+	c.SetRemoveCallback(func(context.Context, *Cache, *Session, Cause) { panic("not removed") })
 	gets := faults(other, &expired)
 
 	n := 0
@@ -326,7 +326,7 @@ func TestFaultyCallbacksFailNoHandshake(t *testing.T) {
 		openers = append(openers, d.open(t, c, serverConfig()))
 	}
 	for ; n < handshakes; n++ {
-		c.SetGet(gets[n/8%len(gets)])
+		c.SetGetCallback(gets[n/8%len(gets)])
 		cl := clients[n%2]
 		offered := cl.jar.id()
 		o := connect(t, openers[n/2%4], cl)

@@ -4,34 +4,41 @@ package halfshake
 type Cause uint8
 
 const (
-	// Expired: its timeout had passed.
-	Expired Cause = iota + 1
-	// Evicted: the cache was full.
-	Evicted
-	// Replaced: another session of the same id took its place.
-	Replaced
-	// Used: a single-use session was resumed.
-	Used
-	// UncleanClose: a connection that used it ended without close_notify.
-	UncleanClose
-	// Alert: a connection that had proved to hold it ended in a fatal alert.
-	Alert
-	// Faulty: its state could not be decoded.
-	Faulty
-	// Revoked: a revocation named it.
-	Revoked
-	// Explicit: the application called Remove, or Flush with the zero time.
-	Explicit
-	// Declined: the New callback did not want it.
-	Declined
-	// Closed: the cache was closed.
-	Closed
+	// CauseExpired: its timeout had passed.
+	CauseExpired Cause = iota + 1
+	// CauseEvicted: the cache was full.
+	CauseEvicted
+	// CauseReplaced: another session of the same id took its place.
+	CauseReplaced
+	// CauseUsed: a single-use session was resumed.
+	CauseUsed
+	// CauseUncleanClose: a connection that used it ended without close_notify.
+	CauseUncleanClose
+	// CauseAlert: a connection that had proved to hold it ended in a fatal alert.
+	CauseAlert
+	// CauseFaulty: its state could not be decoded.
+	CauseFaulty
+	// CauseRevoked: a revocation named it.
+	CauseRevoked
+	// CauseExplicit: the application called Remove, or Flush with the zero time.
+	CauseExplicit
+	// CauseDeclined: the New callback did not want it.
+	CauseDeclined
+	// CauseClosed: the cache was closed.
+	CauseClosed
 )
 
 var causeNames = [...]string{
-	Expired: "expired", Evicted: "evicted", Replaced: "replaced", Used: "used",
-	UncleanClose: "unclean_close", Alert: "alert", Faulty: "faulty", Revoked: "revoked",
-	Explicit: "explicit", Declined: "declined", Closed: "closed",
+	CauseExpired: "expired", CauseEvicted: "evicted", CauseReplaced: "replaced", CauseUsed: "used",
+	CauseUncleanClose: "unclean_close", CauseAlert: "alert", CauseFaulty: "faulty", CauseRevoked: "revoked",
+	CauseExplicit: "explicit", CauseDeclined: "declined", CauseClosed: "closed",
+}
+
+// EndsSession reports whether an external copy of the session must go too. After
+// [CauseEvicted], [CauseReplaced] and [CauseClosed] it is still good, and may be
+// another process's.
+func (c Cause) EndsSession() bool {
+	return c != CauseEvicted && c != CauseReplaced && c != CauseClosed
 }
 
 // String returns the cause's name in lower case, words joined by underscores.

@@ -22,6 +22,9 @@ const (
 	// DefaultMaxBytes holds DefaultSize sessions of a client with a chain of
 	// two RSA-2048 certificates (3.5 kB each) with room to spare.
 	DefaultMaxBytes = 128 << 20
+	// DefaultCallbackTimeout is many times what a store on the same network needs,
+	// and what a person still takes for a slow page.
+	DefaultCallbackTimeout = time.Second
 	// DefaultMaxPending bounds what clients hold that send no whole ClientHello:
 	// a goroutine each, and, for those that begin a large one, 128 KiB.
 	DefaultMaxPending = 1024
@@ -32,12 +35,12 @@ const (
 type UncleanClosePolicy uint8
 
 const (
-	// Remove removes it, as SSL_CTX_set_session_cache_mode(3) and RFC 2246
-	// section 7.2.1 have it.
-	Remove UncleanClosePolicy = iota
-	// Keep keeps it, as RFC 4346 section 7.2.1 allows. Many HTTP clients never
-	// send close_notify.
-	Keep
+	// UncleanCloseKeep keeps it, as RFC 4346 section 7.2.1 allows and current
+	// servers do: many HTTP clients never send close_notify.
+	UncleanCloseKeep UncleanClosePolicy = iota
+	// UncleanCloseRemove removes it, as SSL_CTX_set_session_cache_mode(3) and RFC
+	// 2246 section 7.2.1 have it.
+	UncleanCloseRemove
 )
 
 // Config configures a [Cache]. The zero Config is a good server cache. It may be
@@ -78,17 +81,17 @@ type Config struct {
 	// only fail the handshake. Nil lets all pass.
 	Authorize func(ConnInfo, *Session) bool
 
-	// MaxChainAge is how long after its first full handshake a chain of
+	// MaxLineageAge is how long after its first full handshake a chain of
 	// resumptions may go on; 0 is for ever. [Cache.ServerConfig] cannot follow
 	// a chain in TLS 1.3 and refuses it there.
-	MaxChainAge time.Duration
+	MaxLineageAge time.Duration
 
 	// UncleanClose says what becomes of a session whose connection ended
-	// without close_notify, where the engine sees it: the zero value removes it.
+	// without close_notify, where the engine sees it; 0 is [UncleanCloseKeep].
 	UncleanClose UncleanClosePolicy
 
 	// SessionIDs says for which TLS 1.2 clients [Cache.NewListener] and
-	// [Cache.Server] resume by session id; 0 is [Off].
+	// [Cache.Server] resume by session id; 0 is [SessionIDsOff].
 	SessionIDs SessionIDs
 
 	// MaxPending is how many connections of a [Cache.NewListener] that reads
@@ -119,14 +122,14 @@ func (cfg *Config) validate() error {
 		return fmt.Errorf("halfshake: Config.Timeout is %v; set whole seconds from 1s to %v, or 0 for %v", cfg.Timeout, MaxTimeout, DefaultTimeout)
 	case cfg.MaxBytes < 0 || cfg.MaxBytes > 0 && cfg.MaxBytes < oneSession:
 		return fmt.Errorf("halfshake: Config.MaxBytes is %d, which does not hold one session; set at least %d, or 0 for %d", cfg.MaxBytes, oneSession, DefaultMaxBytes)
-	case cfg.MaxChainAge < 0:
-		return fmt.Errorf("halfshake: Config.MaxChainAge is %v; set a positive duration, or 0 for no limit", cfg.MaxChainAge)
-	case cfg.SessionIDs > Always:
-		return fmt.Errorf("halfshake: Config.SessionIDs is %d; set Off, Ticketless or Always", cfg.SessionIDs)
+	case cfg.MaxLineageAge < 0:
+		return fmt.Errorf("halfshake: Config.MaxLineageAge is %v; set a positive duration, or 0 for no limit", cfg.MaxLineageAge)
+	case cfg.SessionIDs > SessionIDsAlways:
+		return fmt.Errorf("halfshake: Config.SessionIDs is %d; set SessionIDsOff, SessionIDsTicketless or SessionIDsAlways", cfg.SessionIDs)
 	case cfg.MaxPending < 0:
 		return fmt.Errorf("halfshake: Config.MaxPending is %d; set a positive number, or 0 for %d", cfg.MaxPending, DefaultMaxPending)
-	case cfg.UncleanClose > Keep:
-		return fmt.Errorf("halfshake: Config.UncleanClose is %d; set Remove or Keep", cfg.UncleanClose)
+	case cfg.UncleanClose > UncleanCloseRemove:
+		return fmt.Errorf("halfshake: Config.UncleanClose is %d; set UncleanCloseKeep or UncleanCloseRemove", cfg.UncleanClose)
 	}
 	return nil
 }

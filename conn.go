@@ -56,7 +56,7 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	}
 	conn := &Conn{cache: c, state: c.newConnState(raw)}
 	conn.state.atCompletion = true
-	if c.sessionIDs == Off {
+	if c.sessionIDs == SessionIDsOff {
 		engine := c.cryptoTLS(p, conn.state)
 		conn.engine.Store(&engine)
 		return conn, nil
@@ -208,9 +208,9 @@ func (c *Conn) judge(err error, fatal bool) {
 	switch {
 	case !c.complete.Load() || c.isTLS12():
 	case fatal || isAlert(err):
-		c.end(Alert)
-	case c.state.broken.Load() != nil && c.cache.uncleanClose == Remove:
-		c.end(UncleanClose)
+		c.end(CauseAlert)
+	case c.state.broken.Load() != nil && c.cache.uncleanClose == UncleanCloseRemove:
+		c.end(CauseUncleanClose)
 	}
 }
 

@@ -69,38 +69,38 @@ func TestConnEnds(t *testing.T) {
 			p.server.Read(make([]byte, 1))
 			p.server.Close()
 		}, 0},
-		{"the client's transport ends", func(p pair) { p.near.Close(); p.server.Read(make([]byte, 1)); p.server.Close() }, UncleanClose},
+		{"the client's transport ends", func(p pair) { p.near.Close(); p.server.Read(make([]byte, 1)); p.server.Close() }, CauseUncleanClose},
 		{"the server's transport ends", func(p pair) {
 			p.server.state.Conn.Close()
 			p.server.Read(make([]byte, 1))
 			p.server.Close()
-		}, UncleanClose},
+		}, CauseUncleanClose},
 		{"a fatal alert from the server", func(p pair) {
 			p.near.Write([]byte("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)))
 			p.server.Read(make([]byte, 1))
-		}, Alert},
+		}, CauseAlert},
 		{"a record of a wrong version", func(p pair) {
 			p.near.Write([]byte("\x17\x02\x00\x00\x20" + strings.Repeat("x", 32)))
 			p.server.Read(make([]byte, 1))
-		}, Alert},
+		}, CauseAlert},
 		{"a record that is too long", func(p pair) {
 			p.near.Write([]byte("\x17\x03\x03\xff\xff" + strings.Repeat("x", 32)))
 			p.server.Read(make([]byte, 1))
-		}, Alert},
+		}, CauseAlert},
 		{"a fatal alert from the client", func(p pair) {
 			go p.client.Read(make([]byte, 1))
 			p.server.state.Conn.Write([]byte("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)))
 			p.server.Read(make([]byte, 1))
-		}, Alert},
+		}, CauseAlert},
 	}
 	for _, e := range ends {
 		for _, version := range versions {
 			for _, resumed := range []bool{false, true} {
 				t.Run(e.name+"/"+tls.VersionName(version), func(t *testing.T) {
-					c := newCache(t, Config{})
+					c := newCache(t, Config{UncleanClose: UncleanCloseRemove})
 					cl := newClient(version)
 					var made *Session
-					c.SetNew(func(_ context.Context, _ ConnInfo, s *Session) bool { made = s; return true })
+					c.SetNewCallback(func(_ context.Context, _ ConnInfo, s *Session) bool { made = s; return true })
 					if resumed {
 						connectOK(t, viaServer.open(t, c, serverConfig()), cl)
 					}
@@ -119,7 +119,7 @@ func TestConnEnds(t *testing.T) {
 					if !reflect.DeepEqual(*got, want) {
 						t.Errorf("resumed %v: removed %v, want %v", resumed, *got, want)
 					}
-					c.SetRemove(nil)
+					c.SetRemoveCallback(nil)
 				})
 			}
 		}
@@ -127,7 +127,7 @@ func TestConnEnds(t *testing.T) {
 }
 
 func TestUncleanCloseKeep(t *testing.T) {
-	c := newCache(t, Config{UncleanClose: Keep})
+	c := newCache(t, Config{})
 	p := open(t, c, serverConfig(), newClient(tls.VersionTLS12))
 	p.near.Close()
 	p.server.Read(make([]byte, 1))
@@ -139,7 +139,7 @@ func TestUncleanCloseKeep(t *testing.T) {
 
 // A Close that interrupts a Write sends no close_notify.
 func TestCloseDuringWriteIsUnclean(t *testing.T) {
-	c := newCache(t, Config{})
+	c := newCache(t, Config{UncleanClose: UncleanCloseRemove})
 	p := open(t, c, serverConfig(), newClient(tls.VersionTLS12))
 	defer p.near.Close()
 	writing := make(chan error)
@@ -166,7 +166,7 @@ func TestCloseDuringWriteIsUnclean(t *testing.T) {
 func TestServerStoresOnCompletion(t *testing.T) {
 	for _, version := range versions {
 		c := newCache(t, Config{})
-		c.SetNew(func(context.Context, ConnInfo, *Session) bool { t.Error("New called"); return true })
+		c.SetNewCallback(func(context.Context, ConnInfo, *Session) bool { t.Error("New called"); return true })
 		near, far := socketPair(t)
 		server := must(c.Server(far, serverConfig()))(t)
 		done := make(chan error, 1)

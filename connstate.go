@@ -143,7 +143,7 @@ func (s *connState) complete(ctx context.Context, c *Cache, cs tls.ConnectionSta
 // ClientHello could have it removed by playing it again. The new one goes.
 func (s *connState) disagreed(c *Cache) {
 	if issued := s.issued.Swap(nil); issued != nil {
-		c.remove(issued, Alert)
+		c.remove(issued, CauseAlert)
 	}
 }
 

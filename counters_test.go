@@ -37,7 +37,7 @@ func newZoo(t *testing.T, d door) *zoo {
 		down: map[string]bool{}, unauthorized: map[string]bool{}, notAdmitted: map[string]bool{},
 	}
 	z.cache = newCache(t, Config{
-		MaxChainAge: time.Hour, Timeout: time.Hour,
+		MaxLineageAge: time.Hour, Timeout: time.Hour,
 		TrustID: func(config *tls.Config) string {
 			if config.ClientAuth == tls.RequireAnyClientCert {
 				return ""
@@ -147,12 +147,12 @@ func (z *zoo) visits() []visit {
 	for _, v := range versions {
 		visits = append(visits, visit{name: "full", client: fresh(newClient(v)), moves: nothing})
 		for r, change := range map[Refusal]func(*Session){
-			RefusedWrongID:   func(s *Session) { s.id = string(randomID()) },
-			RefusedMalformed: func(s *Session) { s.state = s.state[1:] },
-			RefusedVersion:   func(s *Session) { *s = withID(z.good[v12+v13-v], s.id) },
-			RefusedScope:     func(s *Session) { s.scope[0]++ },
-			RefusedExpired:   func(s *Session) { s.expires = s.created - 1 },
-			RefusedChainAge:  func(s *Session) { s.chainStart -= 4000 },
+			RefusedWrongID:    func(s *Session) { s.id = string(randomID()) },
+			RefusedMalformed:  func(s *Session) { s.state = s.state[1:] },
+			RefusedVersion:    func(s *Session) { *s = withID(z.good[v12+v13-v], s.id) },
+			RefusedScope:      func(s *Session) { s.scope[0]++ },
+			RefusedExpired:    func(s *Session) { s.expires = s.created - 1 },
+			RefusedLineageAge: func(s *Session) { s.lineage = newLineage(s.lineage.milli() - 4000_000) },
 		} {
 			var more func(*Stats)
 			if r == RefusedExpired {
@@ -192,7 +192,7 @@ func (z *zoo) withSuite(cl *client, suite uint16) {
 
 // withCertificates are the visits to the names that ask for a certificate.
 func (z *zoo) withCertificates(version uint16) []visit {
-	digest := policy{config: verifying(), trustID: "zoo"}.digest("verified.example")
+	digest := policyWith(verifying(), "", "zoo").digest("verified.example")
 	untrusted := verifying()
 	untrusted.ClientCAs = otherRoot.Pool()
 	c := newCache(z.t, Config{Scope: "elsewhere"})

@@ -10,7 +10,7 @@
 //	                                           ServerConfig  NewListener  Server
 //	ids looked up for one TLS 1.3 ClientHello  up to five    one          one
 //	ConnInfo.RemoteAddr, context, SessionOf    no            yes          yes
-//	MaxChainAge in TLS 1.3                     an error      yes          yes
+//	MaxLineageAge in TLS 1.3                     an error      yes          yes
 //	promotion of a reused TLS 1.3 session      no            yes          yes
 //	counters at the handshake's completion     no [1]        tls12 [1]    yes
 //	New after the handshake's completion       no [2]        tls12 [2]    yes
@@ -22,7 +22,7 @@
 //
 // [1] At VerifyConnection, after the configuration's own has agreed. That is
 // before the client's Finished is read, so that a ClientHello which was recorded
-// and is played again counts, and moves a session's time under [UpdateTime].
+// and is played again counts, and moves a session's time under [ModeUpdateTime].
 // [2] Where a ticket is made, which is after the client's Finished in a full TLS
 // 1.2 handshake, after its certificate in a full TLS 1.3 one that asks for it, and
 // before the client has answered anything else. Such sessions wait in a part of

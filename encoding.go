@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"slices"
 	"unsafe"
@@ -16,21 +17,29 @@ import (
 // The encoding of a session, all integers in network byte order:
 //
 //	struct {
-//	    uint32 format = 0x48530001;       /* "HS", version 1 */
+//	    uint32 format = 0x48530002;       /* "HS", version 2 */
 //	    opaque id<1..32>;
+//	    opaque lineage[16];
 //	    uint16 version;
 //	    uint16 cipher_suite;
 //	    uint64 created;                   /* Unix seconds */
 //	    uint64 expires;                   /* Unix seconds */
-//	    uint64 chain_start;               /* Unix seconds */
 //	    opaque server_name<0..255>;
 //	    opaque alpn<0..255>;
 //	    opaque scope[32];
 //	    opaque state<1..2^16-1>;          /* tls.SessionState.Bytes, verbatim */
+//	    Field fields<0..2^16-1>;          /* by ascending kind, each at most once */
+//	    uint32 checksum;                  /* CRC-32C of all that comes before */
 //	} Session;
 //
-// What parses encodes to the same bytes again.
-const encodingFormat uint32 = 0x48530001
+//	struct {
+//	    uint16 kind;
+//	    opaque data<0..2^16-1>;
+//	} Field;
+//
+// A field of an unknown kind is kept and ignored. What parses encodes to the same
+// bytes again. Sessions of format 1 do not parse.
+const encodingFormat uint32 = 0x48530002
 
 // ErrBadSession is wrapped by the errors of [ParseSession].
 var ErrBadSession = errors.New("not an encoded session")
@@ -50,60 +59,68 @@ func (s *Session) AppendBinary(b []byte) ([]byte, error) {
 		return nil, errors.New("halfshake: encode session: it is nil")
 	}
 	b = slices.Grow(b, s.encodedSize())
+	start := len(b)
 	b = binary.BigEndian.AppendUint32(b, encodingFormat)
 	b = appendShort(b, s.id)
-	return s.appendBody(b), nil
+	b = s.appendBody(b)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
 }
 
-// appendBody appends all that comes after the id.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// appendBody appends all that comes between the id and the checksum. The lineage
+// comes first, where lineageOfBody finds it.
 func (s *Session) appendBody(b []byte) []byte {
+	b = append(b, s.lineage[:]...)
 	b = binary.BigEndian.AppendUint16(b, s.version)
 	b = binary.BigEndian.AppendUint16(b, s.suite)
 	b = binary.BigEndian.AppendUint64(b, uint64(s.created))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.expires))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.chainStart))
 	b = appendShort(b, s.serverName)
 	b = appendShort(b, s.alpn)
 	b = append(b, s.scope[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s.state)))
-	return append(b, s.state...)
+	b = append(b, s.state...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s.fields)))
+	return append(b, s.fields...)
 }
+
+// lineageOfBody reads the lineage from what appendBody wrote.
+func lineageOfBody(body []byte) Lineage { return Lineage(body[:len(Lineage{})]) }
 
 // appendShort appends a string of at most 255 bytes: no session has a longer one.
 func appendShort(b []byte, text string) []byte {
 	return append(append(b, byte(len(text))), text...)
 }
 
-// headSize and bodySize are the lengths of the encoding up to the end of the id,
-// and of the rest of it.
-func (s *Session) headSize() int { return 4 + 1 + len(s.id) }
-
 func (s *Session) bodySize() int {
-	const fixed = 2 + 2 + 8 + 8 + 8 + 1 + 1 + 32 + 2
-	return fixed + len(s.serverName) + len(s.alpn) + len(s.state)
+	const fixed = 16 + 2 + 2 + 8 + 8 + 1 + 1 + 32 + 2 + 2
+	return fixed + len(s.serverName) + len(s.alpn) + len(s.state) + len(s.fields)
 }
 
-func (s *Session) encodedSize() int { return s.headSize() + s.bodySize() }
+func (s *Session) encodedSize() int { return 4 + 1 + len(s.id) + s.bodySize() + 4 }
 
 // ParseSession decodes what [Session.MarshalBinary] encoded. Each call returns a
 // new session, which [Cache.Add] tells from others of the same id. It does not
 // decode crypto/tls's own state inside: a session from another release of Go
-// parses, and is refused when it is to be resumed. The error wraps
+// parses, and is refused when a client wants to resume it. The error wraps
 // [ErrBadSession] and shows nothing of data.
 func ParseSession(data []byte) (*Session, error) {
 	if len(data) > MaxSessionSize {
 		return nil, fmt.Errorf("halfshake: %w: %d bytes, at most %d", ErrBadSession, len(data), MaxSessionSize)
 	}
-	var format uint32
-	var id cryptobyte.String
+	var format, sum uint32
+	var id, body cryptobyte.String
 	s := &Session{}
 	b := cryptobyte.String(bytes.Clone(data))
 	if !b.ReadUint32(&format) || format != encodingFormat ||
 		!b.ReadUint8LengthPrefixed(&id) || !validID(id) ||
-		!s.readBody(b) ||
+		len(b) < 4 || !b.ReadBytes((*[]byte)(&body), len(b)-4) ||
+		!b.ReadUint32(&sum) || sum != crc32.Checksum(data[:len(data)-4], castagnoli) ||
+		!s.readBody(body) ||
 		!validTimes(uint64(s.created), uint64(s.expires)) ||
-		uint64(s.chainStart) > uint64(s.created) ||
-		len(s.state) == 0 {
+		len(s.state) == 0 ||
+		!validFields(s.fields) {
 		return nil, fmt.Errorf("halfshake: %w (%d bytes)", ErrBadSession, len(data))
 	}
 	s.serial, s.id = nextSerial(), stringOf(id)
@@ -113,22 +130,36 @@ func ParseSession(data []byte) (*Session, error) {
 // readBody reads what appendBody wrote: all of b, which is the session's from now
 // on. Whether the values make sense is not asked.
 func (s *Session) readBody(b cryptobyte.String) bool {
-	var created, expires, chainStart uint64
-	var name, alpn, state cryptobyte.String
-	if !b.ReadUint16(&s.version) ||
+	var created, expires uint64
+	var name, alpn, state, fields cryptobyte.String
+	if !b.CopyBytes(s.lineage[:]) ||
+		!b.ReadUint16(&s.version) ||
 		!b.ReadUint16(&s.suite) ||
 		!b.ReadUint64(&created) ||
 		!b.ReadUint64(&expires) ||
-		!b.ReadUint64(&chainStart) ||
 		!b.ReadUint8LengthPrefixed(&name) ||
 		!b.ReadUint8LengthPrefixed(&alpn) ||
 		!b.CopyBytes(s.scope[:]) ||
 		!b.ReadUint16LengthPrefixed(&state) ||
+		!b.ReadUint16LengthPrefixed(&fields) ||
 		!b.Empty() {
 		return false
 	}
-	s.created, s.expires, s.chainStart = int64(created), int64(expires), int64(chainStart)
-	s.serverName, s.alpn, s.state = stringOf(name), stringOf(alpn), state
+	s.created, s.expires = int64(created), int64(expires)
+	s.serverName, s.alpn, s.state, s.fields = stringOf(name), stringOf(alpn), state, fields
+	return true
+}
+
+// validFields reports whether b is a list of fields by ascending kind.
+func validFields(b cryptobyte.String) bool {
+	for last := -1; !b.Empty(); {
+		var kind uint16
+		var data cryptobyte.String
+		if !b.ReadUint16(&kind) || int(kind) <= last || !b.ReadUint16LengthPrefixed(&data) {
+			return false
+		}
+		last = int(kind)
+	}
 	return true
 }
 

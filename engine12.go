@@ -135,8 +135,8 @@ func (e *engine12) Ended(_ *tls12.Session, how tls12.Ending) {
 	switch {
 	case s == nil:
 	case how == tls12.AlertEnd:
-		e.cache.remove(s, Alert)
-	case how == tls12.UncleanEnd && e.cache.uncleanClose == Remove:
-		e.cache.remove(s, UncleanClose)
+		e.cache.remove(s, CauseAlert)
+	case how == tls12.UncleanEnd && e.cache.uncleanClose == UncleanCloseRemove:
+		e.cache.remove(s, CauseUncleanClose)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"sync/atomic"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
@@ -80,12 +81,12 @@ func (c *Cache) buildSession(e established) (*Session, Refusal) {
 	}
 	s := &Session{
 		serial: nextSerial(), id: string(id), version: state.Version, suite: state.CipherSuite,
-		created: now, expires: now + c.timeout.Load(), chainStart: now,
+		created: now, expires: now + c.timeout.Load(), lineage: newLineage(c.time().UnixMilli()), proved: new(atomic.Bool),
 		serverName: e.info.ServerName, alpn: e.info.ALPN,
 		scope: e.policy.digest(e.info.ServerName), state: e.state,
 	}
 	if e.parent != nil {
-		s.chainStart = min(e.parent.chainStart, now) // the clock may have been set back
+		s.lineage = e.parent.lineage
 	}
 	if len(s.serverName) > 255 || len(s.alpn) > 255 || s.encodedSize() > MaxSessionSize {
 		return nil, RefusedTooLarge
@@ -104,7 +105,7 @@ func (c *Cache) establish(ctx context.Context, info ConnInfo, s *Session, proved
 		c.insert(s, proved)
 	}
 	if !c.callNew(ctx, info, s) {
-		c.remove(s, Declined)
+		c.remove(s, CauseDeclined)
 	}
 }
 
@@ -122,7 +123,7 @@ func (c *Cache) completed(resumed bool) {
 // confirm records that a connection really resumed s: it is in use, and moves to
 // the part of the internal cache that a flood of new sessions does not reach.
 func (c *Cache) confirm(s *Session) {
-	if c.Mode()&UpdateTime != 0 {
+	if c.Mode()&ModeUpdateTime != 0 {
 		c.internal.Renew(sessionEntry{s.renewed(c.time())})
 	}
 	c.internal.Promote(sessionEntry{s})

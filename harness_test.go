@@ -132,7 +132,7 @@ var (
 	viaServer = door{"Server", func(t testing.TB, c *Cache, config *tls.Config) opener {
 		return func(raw net.Conn) handshaker {
 			conn := must(c.Server(raw, config))(t)
-			if c.sessionIDs != Off {
+			if c.sessionIDs != SessionIDsOff {
 				return byID{conn}
 			}
 			return conn
@@ -143,7 +143,7 @@ var (
 	// viaIDs is a listener that resumes TLS 1.2 by session id: the engine is
 	// package tls12's, on both sides.
 	viaIDs = door{"session ids", func(t testing.TB, c *Cache, config *tls.Config) opener {
-		c.sessionIDs = Always
+		c.sessionIDs = SessionIDsAlways
 		inner := newQueue(0)
 		l := must(c.NewListener(inner, config))(t)
 		t.Cleanup(func() { l.Close() })
@@ -153,7 +153,7 @@ var (
 
 // viaServerIDs is the same without a listener.
 var viaServerIDs = door{"Server, session ids", func(t testing.TB, c *Cache, config *tls.Config) opener {
-	c.sessionIDs = Always
+	c.sessionIDs = SessionIDsAlways
 	return viaServer.open(t, c, config)
 }}
 
@@ -464,4 +464,10 @@ func wantRefused(t testing.TB, c *Cache, want Refusal) {
 			t.Errorf("refused[%v] = %d; want one %v and no other", r, n, want)
 		}
 	}
+}
+
+// policyWith is the policy of a configuration under a Config of that Scope and
+// TrustID.
+func policyWith(config *tls.Config, scope, trustID string) policy {
+	return policy{config: config, scope: scope, scopeID: scopeIDOf(scope), trustID: trustID}
 }

@@ -80,23 +80,23 @@ func testEngineChoice(t *testing.T, getConfigForClient func(*tls.ClientHelloInfo
 		change  func(server, client *tls.Config)
 		want    bool // package tls12
 	}{
-		{Always, byTicket, func(_, _ *tls.Config) {}, true},
-		{Always, ticketless, func(_, _ *tls.Config) {}, true},
-		{Ticketless, ticketless, func(_, _ *tls.Config) {}, true},
-		{Ticketless, byTicket, func(_, _ *tls.Config) {}, false},
-		{Off, ticketless, func(_, _ *tls.Config) {}, false},
-		{Always, ticketless, func(_, c *tls.Config) { c.MaxVersion = tls.VersionTLS13 }, false},
-		{Always, ticketless, func(s, c *tls.Config) { c.MaxVersion, s.MaxVersion = tls.VersionTLS13, tls.VersionTLS12 }, true},
-		{Always, ticketless, func(s, _ *tls.Config) { s.NextProtos = []string{"h2"} }, true},
-		{Always, ticketless, func(s, c *tls.Config) { s.NextProtos, c.NextProtos = []string{"h2"}, []string{"http/1.1", "h2"} }, false},
-		{Always, ticketless, func(s, c *tls.Config) {
+		{SessionIDsAlways, byTicket, func(_, _ *tls.Config) {}, true},
+		{SessionIDsAlways, ticketless, func(_, _ *tls.Config) {}, true},
+		{SessionIDsTicketless, ticketless, func(_, _ *tls.Config) {}, true},
+		{SessionIDsTicketless, byTicket, func(_, _ *tls.Config) {}, false},
+		{SessionIDsOff, ticketless, func(_, _ *tls.Config) {}, false},
+		{SessionIDsAlways, ticketless, func(_, c *tls.Config) { c.MaxVersion = tls.VersionTLS13 }, false},
+		{SessionIDsAlways, ticketless, func(s, c *tls.Config) { c.MaxVersion, s.MaxVersion = tls.VersionTLS13, tls.VersionTLS12 }, true},
+		{SessionIDsAlways, ticketless, func(s, _ *tls.Config) { s.NextProtos = []string{"h2"} }, true},
+		{SessionIDsAlways, ticketless, func(s, c *tls.Config) { s.NextProtos, c.NextProtos = []string{"h2"}, []string{"http/1.1", "h2"} }, false},
+		{SessionIDsAlways, ticketless, func(s, c *tls.Config) {
 			s.NextProtos, c.NextProtos = []string{"http/1.1", "h2"}, []string{"h2", "http/1.1"}
 		}, true},
-		{Always, ticketless, func(_, c *tls.Config) { c.CipherSuites = append(aes, cbc...) }, true},
-		{Always, ticketless, func(_, c *tls.Config) { c.CipherSuites = cbc }, false},
-		{Always, ticketless, func(s, _ *tls.Config) { s.CurvePreferences = []tls.CurveID{tls.CurveP521} }, true},
-		{Always, ticketless, func(_, c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, false}, // the key is on P-256
-		{Always, ticketless, func(s, _ *tls.Config) {
+		{SessionIDsAlways, ticketless, func(_, c *tls.Config) { c.CipherSuites = append(aes, cbc...) }, true},
+		{SessionIDsAlways, ticketless, func(_, c *tls.Config) { c.CipherSuites = cbc }, false},
+		{SessionIDsAlways, ticketless, func(s, _ *tls.Config) { s.CurvePreferences = []tls.CurveID{tls.CurveP521} }, true},
+		{SessionIDsAlways, ticketless, func(_, c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, false}, // the key is on P-256
+		{SessionIDsAlways, ticketless, func(s, _ *tls.Config) {
 			s.SessionTicketsDisabled = false
 			s.Renegotiation = tls.RenegotiateOnceAsClient
 		}, false},
@@ -142,7 +142,7 @@ func testEngineChoice(t *testing.T, getConfigForClient func(*tls.ClientHelloInfo
 // The application's GetConfigForClient is called once for a connection, whichever
 // engine serves it, with what crypto/tls makes of the ClientHello.
 func TestGetConfigForClientIsCalledOnce(t *testing.T) {
-	for _, ids := range []SessionIDs{Off, Ticketless, Always} {
+	for _, ids := range []SessionIDs{SessionIDsOff, SessionIDsTicketless, SessionIDsAlways} {
 		for _, version := range versions {
 			var hellos []*tls.ClientHelloInfo
 			var alive error
@@ -170,7 +170,7 @@ func TestGetConfigForClientIsCalledOnce(t *testing.T) {
 
 // A GetConfigForClient that fails, or panics, ends its connection and no more.
 func TestGetConfigForClientPanics(t *testing.T) {
-	for _, ids := range []SessionIDs{Ticketless, Always} {
+	for _, ids := range []SessionIDs{SessionIDsTicketless, SessionIDsAlways} {
 		for _, version := range versions {
 			n := 0
 			base := serverConfig()
@@ -201,7 +201,7 @@ func TestGetConfigForClientPanics(t *testing.T) {
 // stays bounded, nothing is left, and a good client that comes in the middle is
 // served at once.
 func TestHostileHellos(t *testing.T) {
-	c := newCache(t, Config{SessionIDs: Always, MaxPending: 64})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 64})
 	var done atomic.Int64
 	l := idListener(t, c, serverConfig())
 	go accepting(l, &done)
@@ -255,7 +255,7 @@ func TestHostileHellos(t *testing.T) {
 // A client that says nothing has five seconds; and as many as there are places may
 // do so at one time, after which the oldest goes.
 func TestSilentClients(t *testing.T) {
-	c := newCache(t, Config{SessionIDs: Always, MaxPending: 3})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 3})
 	var done atomic.Int64
 	l := idListener(t, c, serverConfig())
 	go accepting(l, &done)
@@ -285,7 +285,7 @@ func TestSilentClients(t *testing.T) {
 // as well, which asks a connection that is not a *tls.Conn for its state before it
 // sets any deadline.
 func TestSilentAfterHello(t *testing.T) {
-	c := newCache(t, Config{SessionIDs: Always})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
 	l := idListener(t, c, serverConfig())
 	server := &http.Server{ErrorLog: log.New(testsecrets.LogWriter(), "", 0)}
 	go server.Serve(l)
@@ -306,7 +306,7 @@ func isTimeout(err error) bool {
 
 // What is not a ClientHello gets crypto/tls's answer, and net/http's.
 func TestNotAHelloGoesToCryptoTLS(t *testing.T) {
-	c := newCache(t, Config{SessionIDs: Always})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
 	l := idListener(t, c, serverConfig())
 	conn := must(net.Dial("tcp", l.Addr().String()))(t)
 	defer conn.Close()
@@ -321,7 +321,7 @@ func TestNotAHelloGoesToCryptoTLS(t *testing.T) {
 
 // Close ends the listener's goroutines and the connections that nobody accepted.
 func TestCloseHelloListener(t *testing.T) {
-	c := newCache(t, Config{SessionIDs: Always})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
 	l := idListener(t, c, serverConfig())
 	silent, whole := must(net.Dial("tcp", l.Addr().String()))(t), must(net.Dial("tcp", l.Addr().String()))(t)
 	whole.Write(helloWithTicket(nil))
@@ -356,7 +356,7 @@ func TestCloseHelloListener(t *testing.T) {
 // deadlines are the program's.
 func TestDeadlineIsLifted(t *testing.T) {
 	inner := newQueue(1)
-	l := must(newCache(t, Config{SessionIDs: Always}).NewListener(inner, serverConfig()))(t)
+	l := must(newCache(t, Config{SessionIDs: SessionIDsAlways}).NewListener(inner, serverConfig()))(t)
 	defer l.Close()
 	near, far := socketPair(t)
 	defer near.Close()
@@ -383,7 +383,7 @@ func (d *deadlineConn) SetReadDeadline(t time.Time) error {
 func TestAcceptErrors(t *testing.T) {
 	inner := &failing{queue: newQueue(1)}
 	inner.errs.Store(2)
-	c := newCache(t, Config{SessionIDs: Always})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
 	l := must(c.NewListener(inner, serverConfig()))(t)
 	defer l.Close()
 	for range 2 {
@@ -426,16 +426,16 @@ func TestSessionIDEnds(t *testing.T) {
 			server.Close()
 		}, 0},
 		{"close_notify from the server", func(_ net.Conn, _, server *tls12.Conn) { server.Close() }, 0},
-		{"the client's transport ends", func(near net.Conn, _, server *tls12.Conn) { near.Close(); io.Copy(io.Discard, server); server.Close() }, UncleanClose},
+		{"the client's transport ends", func(near net.Conn, _, server *tls12.Conn) { near.Close(); io.Copy(io.Discard, server); server.Close() }, CauseUncleanClose},
 		{"a fatal alert", func(near net.Conn, _, server *tls12.Conn) {
 			near.Write([]byte("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)))
 			server.Read(make([]byte, 1))
 			server.Close()
-		}, Alert},
+		}, CauseAlert},
 	}
 	for _, e := range ends {
-		for _, policy := range []UncleanClosePolicy{Remove, Keep} {
-			c := newCache(t, Config{SessionIDs: Always, UncleanClose: policy})
+		for _, policy := range []UncleanClosePolicy{UncleanCloseRemove, UncleanCloseKeep} {
+			c := newCache(t, Config{SessionIDs: SessionIDsAlways, UncleanClose: policy})
 			open := viaIDs.open(t, c, serverConfig())
 			near, far := socketPair(t)
 			server := open(far).(*pendingConn)
@@ -456,13 +456,13 @@ func TestSessionIDEnds(t *testing.T) {
 			e.end(near, conn.(*tls12.Conn), server.accepted.(*tls12.Conn))
 			near.Close()
 			var want []removal
-			if e.want != 0 && !(e.want == UncleanClose && policy == Keep) {
+			if e.want != 0 && !(e.want == CauseUncleanClose && policy == UncleanCloseKeep) {
 				want = []removal{{s.Ref(), e.want}}
 			}
 			if !reflect.DeepEqual(*got, want) {
 				t.Errorf("%s, policy %d: removed %v, want %v", e.name, policy, *got, want)
 			}
-			c.SetRemove(nil)
+			c.SetRemoveCallback(nil)
 		}
 	}
 }
@@ -497,7 +497,7 @@ func TestServedWhenPlacesAreTaken(t *testing.T) {
 				conns = append(conns, must(net.Dial("tcp", inner.Addr().String()))(t))
 			}
 			good := conns[places]
-			l := must(newCache(t, Config{SessionIDs: Always, MaxPending: places}).NewListener(inner, serverConfig()))(t)
+			l := must(newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: places}).NewListener(inner, serverConfig()))(t)
 			var done atomic.Int64
 			go accepting(l, &done)
 			good.SetDeadline(time.Now().Add(helloTimeout / 2)) // well before the silent ones' time is over
@@ -516,7 +516,7 @@ func TestServedWhenPlacesAreTaken(t *testing.T) {
 func TestKeyPanics(t *testing.T) {
 	config := serverConfig()
 	config.Certificates = []tls.Certificate{{Certificate: serverCert.Certificate, PrivateKey: panickingKey{}}}
-	c := newCache(t, Config{SessionIDs: Always})
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
 	l := idListener(t, c, config)
 	conn := must(net.Dial("tcp", l.Addr().String()))(t)
 	defer conn.Close()
@@ -587,7 +587,7 @@ func TestReadHello(t *testing.T) {
 // In FIPS 140-3 mode crypto/tls serves everybody: its rules for TLS are there.
 func TestFIPSModeStaysWithCryptoTLS(t *testing.T) {
 	if fips140.Enabled() {
-		c := newCache(t, Config{SessionIDs: Always})
+		c := newCache(t, Config{SessionIDs: SessionIDsAlways})
 		l := idListener(t, c, serverConfig())
 		go func() {
 			conn, err := tls.Dial("tcp", l.Addr().String(), newClient(tls.VersionTLS12).config())

@@ -18,8 +18,8 @@ import (
 func madeUnder(t testing.TB, c *Cache, config *tls.Config, version uint16) *Session {
 	t.Helper()
 	var made *Session
-	c.SetNew(func(_ context.Context, _ ConnInfo, s *Session) bool { made = s; return true })
-	defer c.SetNew(nil)
+	c.SetNewCallback(func(_ context.Context, _ ConnInfo, s *Session) bool { made = s; return true })
+	defer c.SetNewCallback(nil)
 	cl := newClient(version)
 	if config.ClientAuth != tls.NoClientCert {
 		cl.withCert(clientCert)
@@ -36,7 +36,7 @@ func madeUnder(t testing.TB, c *Cache, config *tls.Config, version uint16) *Sess
 func TestLadder(t *testing.T) {
 	for _, version := range versions {
 		clk := newClock()
-		c := newCache(t, Config{Scope: "test", Time: clk.Now, MaxChainAge: time.Hour})
+		c := newCache(t, Config{Scope: "test", Time: clk.Now, MaxLineageAge: time.Hour})
 		good := madeUnder(t, c, verifying(), version)
 		rungs := []struct {
 			want   Refusal
@@ -60,7 +60,7 @@ func TestLadder(t *testing.T) {
 				s.expires += 1 << 30
 				p.policy.config.Time = func() time.Time { return time.Now().Add(MaxTimeout + time.Minute) }
 			}},
-			{RefusedChainAge, func(_ *proposal, s *Session) { s.chainStart -= 3601 }},
+			{RefusedLineageAge, func(_ *proposal, s *Session) { s.lineage = newLineage(s.lineage.milli() - 3601_000) }},
 			{RefusedCipherSuite, func(p *proposal, s *Session) { p.suite, p.offered = otherHash(s.suite), []uint16{0x1234} }},
 			{RefusedUntrusted, func(p *proposal, _ *Session) { p.policy.config.ClientCAs = otherRoot.Pool() }},
 			{RefusedUntrusted, func(p *proposal, _ *Session) { p.policy.config.ClientCAs = x509.NewCertPool() }},
@@ -75,7 +75,7 @@ func TestLadder(t *testing.T) {
 		for i, rung := range rungs {
 			s := *good
 			p := proposal{ctx: t.Context(), id: good.ID(), suite: good.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
-				policy: policy{config: verifying(), scope: "test"}}
+				policy: policyWith(verifying(), "test", "")}
 			rung.change(&p, &s)
 			if got := c.refuse(p, &s); got != rung.want {
 				t.Errorf("%s: rung %d: %v, want %v", tls.VersionName(version), i, got, rung.want)
@@ -108,7 +108,7 @@ func TestLadderClientCertificate(t *testing.T) {
 		with, without := *madeUnder(t, c, verifying(), version), *madeUnder(t, c, serverConfig(), version)
 		forged := func(s *Session, config *tls.Config) Refusal {
 			p := proposal{ctx: t.Context(), id: s.ID(), suite: s.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
-				policy: policy{config: config, scope: "test"}}
+				policy: policyWith(config, "test", "")}
 			s.scope = p.policy.digest("a.example")
 			return c.refuse(p, s)
 		}
@@ -131,7 +131,7 @@ func TestNoExtendedMasterSecret(t *testing.T) {
 	c := newCache(t, Config{})
 	s := *madeUnder(t, c, serverConfig(), tls.VersionTLS12)
 	s.state = withoutEMS(t, s.state)
-	p := proposal{ctx: t.Context(), id: s.ID(), info: ConnInfo{Version: s.version, ServerName: "a.example"}, policy: policy{config: serverConfig()}}
+	p := proposal{ctx: t.Context(), id: s.ID(), info: ConnInfo{Version: s.version, ServerName: "a.example"}, policy: policyWith(serverConfig(), "", "")}
 	if got := c.refuse(p, &s); got != RefusedExtendedMasterSecret {
 		t.Errorf("resuming: %v", got)
 	}
@@ -226,7 +226,7 @@ func faultySessionLeaves(t *testing.T, state func(*Session) []byte) {
 		c.Add(faulty)
 		got := recordRemovals(c)
 		connectOK(t, open, cl)
-		if want := []removal{{s.Ref(), Faulty}}; !reflect.DeepEqual(*got, want) {
+		if want := []removal{{s.Ref(), CauseFaulty}}; !reflect.DeepEqual(*got, want) {
 			t.Errorf("removed %v, want %v", *got, want)
 		}
 		store.sessions[s.id] = must(faulty.MarshalBinary())(t)

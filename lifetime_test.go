@@ -30,7 +30,7 @@ func TestExpiry(t *testing.T) {
 		if st := c.Stats(); st.Timeouts != 1 || st.Refused[RefusedExpired] != 1 {
 			t.Errorf("%+v", st)
 		}
-		if want := []removal{{s.Ref(), Expired}}; !reflect.DeepEqual(*got, want) {
+		if want := []removal{{s.Ref(), CauseExpired}}; !reflect.DeepEqual(*got, want) {
 			t.Errorf("removed %v, want %v", *got, want)
 		}
 		if connectOK(t, open, cl); c.Stats().Timeouts != 1 || c.Stats().Misses != 1 {
@@ -42,9 +42,9 @@ func TestExpiry(t *testing.T) {
 // madeThrough makes a session through open and returns it.
 func madeThrough(t *testing.T, c *Cache, open opener, cl *client) (made *Session) {
 	t.Helper()
-	c.SetNew(func(_ context.Context, _ ConnInfo, s *Session) bool { made = s; return true })
+	c.SetNewCallback(func(_ context.Context, _ ConnInfo, s *Session) bool { made = s; return true })
 	connectOK(t, open, cl)
-	c.SetNew(nil)
+	c.SetNewCallback(nil)
 	return made
 }
 
@@ -56,7 +56,7 @@ func TestExpiredExternalSession(t *testing.T) {
 		connectOK(t, d.open(t, newCache(t, Config{Time: clk.Now, Callbacks: store.callbacks()}), serverConfig()), cl)
 		offered := cl.jar.id()
 		clk.Advance(DefaultTimeout + time.Second)
-		c := newCache(t, Config{Mode: UpdateTime, Time: clk.Now, Callbacks: store.callbacks()})
+		c := newCache(t, Config{Mode: ModeUpdateTime, Time: clk.Now, Callbacks: store.callbacks()})
 		if connectOK(t, d.open(t, c, serverConfig()), cl).resumed {
 			t.Error("an expired session was resumed")
 		}
@@ -69,7 +69,7 @@ func TestExpiredExternalSession(t *testing.T) {
 // SSL_SESS_CACHE_UPDATE_TIME: the timeout counts from the last use, as the manual
 // page says (in libssl the flag has no effect on an internal hit).
 func TestUpdateTime(t *testing.T) {
-	for _, mode := range []Mode{ModeServer, UpdateTime} {
+	for _, mode := range []Mode{ModeServer, ModeUpdateTime} {
 		forAll(t, func(t *testing.T, d door, version uint16) {
 			if d.name == "ServerConfig" && version == tls.VersionTLS13 {
 				return // its hooks do not learn which session was resumed
@@ -83,7 +83,7 @@ func TestUpdateTime(t *testing.T) {
 				clk.Advance(8 * time.Second)
 				connectOK(t, open, cl)
 			}
-			if hits := c.Stats().Hits; hits != map[Mode]uint64{ModeServer: 1, UpdateTime: 3}[mode] {
+			if hits := c.Stats().Hits; hits != map[Mode]uint64{ModeServer: 1, ModeUpdateTime: 3}[mode] {
 				t.Errorf("%v: %d hits", mode, hits)
 			}
 			clk.Advance(11 * time.Second)
@@ -96,7 +96,7 @@ func TestUpdateTime(t *testing.T) {
 
 func TestUpdateTimeOnAdd(t *testing.T) {
 	clk := newClock()
-	c := newCache(t, Config{Mode: UpdateTime, Time: clk.Now})
+	c := newCache(t, Config{Mode: ModeUpdateTime, Time: clk.Now})
 	s := testSession(c, 10)
 	clk.Advance(9 * time.Second)
 	c.Add(s)
@@ -112,7 +112,7 @@ func TestUpdateTimeOnAdd(t *testing.T) {
 // SSL_SESS_CACHE_NO_AUTO_CLEAR: expired sessions are flushed at every 255th
 // completed handshake, by this cache's own count.
 func TestAutoClear(t *testing.T) {
-	for _, mode := range []Mode{ModeServer, NoAutoClear, ModeClient} {
+	for _, mode := range []Mode{ModeServer, ModeNoAutoClear, ModeClient} {
 		forAll(t, func(t *testing.T, d door, version uint16) {
 			clk := newClock()
 			c := newCache(t, Config{Mode: mode, Time: clk.Now})
@@ -144,7 +144,7 @@ func timedOut(c *Cache, now time.Time) (n int) {
 	return n
 }
 
-// MaxChainAge ends a chain of resumptions, however often it was renewed.
+// MaxLineageAge ends a chain of resumptions, however often it was renewed.
 // A clock that is set back makes no session that does not parse.
 func TestChainStartIsNotAhead(t *testing.T) {
 	now := newClock()
@@ -170,7 +170,7 @@ func TestChainStartIsNotAhead(t *testing.T) {
 	}
 }
 
-func TestMaxChainAge(t *testing.T) {
+func TestMaxLineageAge(t *testing.T) {
 	forAll(t, func(t *testing.T, d door, version uint16) {
 		config := serverConfig()
 		if d.name == "ServerConfig" {
@@ -180,7 +180,7 @@ func TestMaxChainAge(t *testing.T) {
 			config.MaxVersion = tls.VersionTLS12
 		}
 		clk := newClock()
-		c := newCache(t, Config{MaxChainAge: 30 * time.Second, Timeout: 20 * time.Second, Mode: UpdateTime, Time: clk.Now})
+		c := newCache(t, Config{MaxLineageAge: 30 * time.Second, Timeout: 20 * time.Second, Mode: ModeUpdateTime, Time: clk.Now})
 		open, cl := d.open(t, c, config), newClient(version)
 		connectOK(t, open, cl)
 		for _, want := range []bool{true, true, true, false} {
@@ -189,17 +189,17 @@ func TestMaxChainAge(t *testing.T) {
 				t.Errorf("%v after the full handshake: resumed %v", clk.Now(), got)
 			}
 		}
-		wantRefused(t, c, RefusedChainAge)
+		wantRefused(t, c, RefusedLineageAge)
 	})
 }
 
 // Where a configuration from GetConfigForClient allows TLS 1.3 after all, a chain
 // of unknown age is not continued.
-func TestMaxChainAgeBehindGetConfigForClient(t *testing.T) {
+func TestMaxLineageAgeBehindGetConfigForClient(t *testing.T) {
 	base := serverConfig()
 	base.MaxVersion = tls.VersionTLS12
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return serverConfig(), nil }
-	c := newCache(t, Config{MaxChainAge: time.Hour})
+	c := newCache(t, Config{MaxLineageAge: time.Hour})
 	open, cl := viaConfig.open(t, c, base), newClient(tls.VersionTLS13)
 	for i, want := range []bool{false, true, false} {
 		if got := connectOK(t, open, cl).resumed; got != want {

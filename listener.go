@@ -9,7 +9,7 @@ import (
 // NewListener returns a listener whose connections use the cache: Accept returns
 // a *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for those
 // clients that Config.SessionIDs names. Errors are those of [Cache.ServerConfig],
-// but for MaxChainAge, which holds here in every version.
+// but for MaxLineageAge, which holds here in every version.
 //
 // With SessionIDs set, the ClientHello of each connection is read before Accept
 // returns it, in a bounded number of goroutines, which end with the listener. A
@@ -27,7 +27,7 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 	if err != nil {
 		return nil, err
 	}
-	if c.sessionIDs != Off {
+	if c.sessionIDs != SessionIDsOff {
 		return newHelloListener(inner, c, config, p), nil
 	}
 	p.config = config.Clone() // whatever the application does to its own later

@@ -15,21 +15,21 @@ const (
 	// ModeBoth does both (SSL_SESS_CACHE_BOTH).
 	ModeBoth = ModeClient | ModeServer
 
-	// NoAutoClear stops the flush of expired sessions at every 255th
+	// ModeNoAutoClear stops the flush of expired sessions at every 255th
 	// completed handshake (SSL_SESS_CACHE_NO_AUTO_CLEAR).
-	NoAutoClear Mode = 0x080
-	// NoInternalLookup asks the Get callback alone
+	ModeNoAutoClear Mode = 0x080
+	// ModeNoInternalLookup asks the Get callback alone
 	// (SSL_SESS_CACHE_NO_INTERNAL_LOOKUP).
-	NoInternalLookup Mode = 0x100
-	// NoInternalStore stores nothing in the internal cache, neither new
+	ModeNoInternalLookup Mode = 0x100
+	// ModeNoInternalStore stores nothing in the internal cache, neither new
 	// sessions nor copies of external ones (SSL_SESS_CACHE_NO_INTERNAL_STORE).
-	NoInternalStore Mode = 0x200
-	// NoInternal is NoInternalLookup and NoInternalStore
+	ModeNoInternalStore Mode = 0x200
+	// ModeNoInternal is ModeNoInternalLookup and ModeNoInternalStore
 	// (SSL_SESS_CACHE_NO_INTERNAL).
-	NoInternal = NoInternalLookup | NoInternalStore
-	// UpdateTime counts a session's timeout from its last use, not from its
+	ModeNoInternal = ModeNoInternalLookup | ModeNoInternalStore
+	// ModeUpdateTime counts a session's timeout from its last use, not from its
 	// creation (SSL_SESS_CACHE_UPDATE_TIME).
-	UpdateTime Mode = 0x400
+	ModeUpdateTime Mode = 0x400
 
 	// ModeOff stores nothing, does not call New and does not ask the internal
 	// cache (SSL_SESS_CACHE_OFF, which is 0 in OpenSSL; here the zero Mode is
@@ -40,7 +40,7 @@ const (
 
 const (
 	sideBits  = ModeBoth
-	knownBits = ModeBoth | NoAutoClear | NoInternal | UpdateTime | ModeOff
+	knownBits = ModeBoth | ModeNoAutoClear | ModeNoInternal | ModeUpdateTime | ModeOff
 )
 
 // normal returns m as [Cache.Mode] shows it: a side is always named.
@@ -58,9 +58,9 @@ func (m Mode) normal() Mode {
 // The four questions that the doors of the cache ask of a normal Mode.
 
 func (m Mode) serverStores() bool    { return m&ModeServer != 0 }
-func (m Mode) internalAnswers() bool { return m&ModeServer != 0 && m&NoInternalLookup == 0 }
-func (m Mode) internalKeeps() bool   { return m&ModeServer != 0 && m&NoInternalStore == 0 }
-func (m Mode) autoClears() bool      { return m&ModeServer != 0 && m&NoAutoClear == 0 }
+func (m Mode) internalAnswers() bool { return m&ModeServer != 0 && m&ModeNoInternalLookup == 0 }
+func (m Mode) internalKeeps() bool   { return m&ModeServer != 0 && m&ModeNoInternalStore == 0 }
+func (m Mode) autoClears() bool      { return m&ModeServer != 0 && m&ModeNoAutoClear == 0 }
 
 var modeNames = []struct {
 	bits Mode
@@ -70,11 +70,11 @@ var modeNames = []struct {
 	{ModeBoth, "both"},
 	{ModeClient, "client"},
 	{ModeServer, "server"},
-	{NoAutoClear, "no-auto-clear"},
-	{NoInternal, "no-internal"},
-	{NoInternalLookup, "no-internal-lookup"},
-	{NoInternalStore, "no-internal-store"},
-	{UpdateTime, "update-time"},
+	{ModeNoAutoClear, "no-auto-clear"},
+	{ModeNoInternal, "no-internal"},
+	{ModeNoInternalLookup, "no-internal-lookup"},
+	{ModeNoInternalStore, "no-internal-store"},
+	{ModeUpdateTime, "update-time"},
 }
 
 // String returns the mode's parts, separated by commas: "server,no-internal".

@@ -40,7 +40,7 @@ func (e *shelf) callbacks() Callbacks {
 			}
 			return nil, nil
 		},
-		Remove: func(_ *Cache, s *Session, _ Cause) {
+		Remove: func(_ context.Context, _ *Cache, s *Session, _ Cause) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			delete(e.sessions, string(s.ID()))

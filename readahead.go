@@ -8,8 +8,6 @@ import (
 	"net"
 	"slices"
 	"time"
-
-	"github.com/halfshake/halfshake/internal/deepstack"
 )
 
 const (
@@ -98,7 +96,6 @@ func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Co
 		seen.Conn = conn
 		use(&seen)
 	}}
-	deepstack.ForTLS12()
 	tls.Server(throwaway, reader).HandshakeContext(ctx)
 	return read
 }

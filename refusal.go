@@ -24,8 +24,8 @@ const (
 	RefusedScope
 	// RefusedExpired: its timeout has passed.
 	RefusedExpired
-	// RefusedChainAge: its chain of resumptions is older than MaxChainAge.
-	RefusedChainAge
+	// RefusedChainAge: its chain of resumptions is older than MaxLineageAge.
+	RefusedLineageAge
 	// RefusedCipherSuite: its suite is not one that this connection may use.
 	RefusedCipherSuite
 	// RefusedExtendedMasterSecret: a TLS 1.2 session made without it.
@@ -57,7 +57,7 @@ var refusalNames = [endOfRefusals]string{
 	RefusedUnscoped:             "unscoped",
 	RefusedScope:                "scope",
 	RefusedExpired:              "expired",
-	RefusedChainAge:             "chain_age",
+	RefusedLineageAge:           "chain_age",
 	RefusedCipherSuite:          "cipher_suite",
 	RefusedExtendedMasterSecret: "extended_master_secret",
 	RefusedClientCertificate:    "client_certificate",

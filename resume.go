@@ -112,8 +112,8 @@ func (c *Cache) refuse(p proposal, s *Session) Refusal {
 		return RefusedExpired
 	}
 	// RFC 8446 section 4.6.1: "the total lifetime of the keying material".
-	if c.maxChainAge > 0 && now.Sub(s.ChainStart()) > c.maxChainAge {
-		return RefusedChainAge
+	if c.maxChainAge > 0 && now.Sub(s.LineageStart()) > c.maxChainAge {
+		return RefusedLineageAge
 	}
 	// CVE-2010-4180 (OpenSSL); RFC 5246 section 7.4.1.3, RFC 8446 section 4.2.11.
 	if !suiteMayResume(p, s) {
@@ -236,9 +236,9 @@ func (c *Cache) refused(p proposal, s *Session, r Refusal, internal bool) {
 	}
 	switch {
 	case s.expiredAt(c.time()):
-		c.drop(s, Expired)
+		c.drop(s, CauseExpired)
 	case r == RefusedMalformed:
-		c.drop(s, Faulty)
+		c.drop(s, CauseFaulty)
 	}
 }
 

@@ -18,6 +18,7 @@ type trustIDFunc = func(*tls.Config) string
 type policy struct {
 	config  *tls.Config
 	scope   string
+	scopeID ScopeID // of scope
 	trustID string
 
 	// failed is set where TrustID panicked: what it would have said is unknown.
@@ -25,7 +26,7 @@ type policy struct {
 }
 
 func (c *Cache) policyOf(config *tls.Config) policy {
-	p := policy{config: config, scope: c.scope}
+	p := policy{config: config, scope: c.scope, scopeID: c.scopeID}
 	if c.trustID != nil {
 		if err := guard("TrustID", func() error { p.trustID = c.trustID(config); return nil }); err != nil {
 			c.faulted("", err)
@@ -44,16 +45,19 @@ func (p policy) unscoped() bool {
 }
 
 // digest names what a session may be resumed under. The parts carry their
-// lengths, so that no two different lists of them run together.
+// lengths, so that no two different lists of them run together. It begins with the
+// ScopeID, which the rest covers too.
 func (p policy) digest(serverName string) (d [sha256.Size]byte) {
 	b := make([]byte, 0, 128)
-	b = append(b, "halfshake scope 1"...)
+	b = append(b, "halfshake scope 2"...)
 	for _, part := range [...]string{p.scope, p.trustID, lowerASCII(serverName)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
 		b = append(b, part...)
 	}
 	b = append(b, byte(p.config.ClientAuth))
-	return sha256.Sum256(b)
+	d = sha256.Sum256(b)
+	copy(d[:], p.scopeID[:])
+	return d
 }
 
 // lowerASCII folds the case of a DNS name (RFC 4343), which is a matter of ASCII

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/halfshake/halfshake/internal/deepstack"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -25,7 +24,7 @@ import (
 //
 // It is an error if nothing could resume under base, if it asks for client
 // certificates while neither Config.Scope nor Config.TrustID names what they are
-// good for, and if Config.MaxChainAge is set and base allows TLS 1.3; see the
+// good for, and if Config.MaxLineageAge is set and base allows TLS 1.3; see the
 // table in the package's documentation for what only [Cache.NewListener] and
 // [Cache.Server] can do. The clone always has a GetConfigForClient, so net/http
 // does not miss a certificate before the first handshake.
@@ -35,7 +34,7 @@ func (c *Cache) ServerConfig(base *tls.Config) (*tls.Config, error) {
 		return nil, err
 	}
 	if c.maxChainAge > 0 && (base.MaxVersion == 0 || base.MaxVersion >= tls.VersionTLS13) {
-		return nil, errors.New("halfshake: Config.MaxChainAge cannot be held in TLS 1.3 by a tls.Config alone; use NewListener or Server, or set the tls.Config's MaxVersion to TLS 1.2")
+		return nil, errors.New("halfshake: Config.MaxLineageAge cannot be held in TLS 1.3 by a tls.Config alone; use NewListener or Server, or set the tls.Config's MaxVersion to TLS 1.2")
 	}
 	return c.hooked(base, p, nil), nil
 }
@@ -45,12 +44,8 @@ func (c *Cache) ServerConfig(base *tls.Config) (*tls.Config, error) {
 func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config {
 	choose := base.GetConfigForClient
 	clone := c.installHooks(base, p, conn)
-	if conn != nil {
-		c.spareTicketKeys(clone)
-	}
 	clone.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.counters.accept.Add(1)
-		makeRoom(hello, base)
 		if conn != nil {
 			conn.saw(hello)
 		}
@@ -61,20 +56,9 @@ func (c *Cache) hooked(base *tls.Config, p policy, conn *connState) *tls.Config 
 		if err != nil || chosen == nil || chosen.WrapSession != nil || chosen.UnwrapSession != nil {
 			return chosen, err
 		}
-		own := c.installHooks(chosen, c.policyOf(chosen), conn)
-		c.spareTicketKeys(own)
-		return own, nil
+		return c.installHooks(chosen, c.policyOf(chosen), conn), nil
 	}
 	return clone
-}
-
-// makeRoom is called on the handshake's goroutine before the deep part of it.
-func makeRoom(hello *tls.ClientHelloInfo, config *tls.Config) {
-	if wouldSpeakTLS12(hello, config) {
-		deepstack.ForTLS12()
-	} else {
-		deepstack.ForTLS13()
-	}
 }
 
 // installHooks returns a clone of config with hooks for its policy p.
@@ -84,14 +68,6 @@ func (c *Cache) installHooks(config *tls.Config, p policy, conn *connState) *tls
 	h := &serverHooks{cache: c, policy: p, conn: conn, verifyNext: config.VerifyConnection}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = h.unwrap, h.wrap, h.verify
 	return clone
-}
-
-// spareTicketKeys has crypto/tls make no ticket keys for a configuration of one
-// connection: the hooks leave no use for them. One that the application gets to see makes
-// and rotates its own, whatever becomes of it there.
-func (c *Cache) spareTicketKeys(config *tls.Config) {
-	//lint:ignore SA1019 a key that is never used need not be rotated
-	config.SessionTicketKey = c.unusedKey
 }
 
 // serverHooks are what crypto/tls calls in a server's handshake.
@@ -192,7 +168,7 @@ func (h *serverHooks) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte
 		e.parent = h.conn.candidate
 	}
 	if cs.DidResume && e.parent == nil && h.cache.maxChainAge > 0 { // a chain of unknown age ends here
-		h.cache.counters.refuse(RefusedChainAge)
+		h.cache.counters.refuse(RefusedLineageAge)
 		return randomID(), nil
 	}
 	s := h.cache.newSession(e)

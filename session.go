@@ -33,10 +33,15 @@ type Session struct {
 	id               string
 	version, suite   uint16
 	created, expires int64 // Unix seconds
-	chainStart       int64 // Unix seconds
+	lineage          Lineage
 	serverName, alpn string
 	scope            [32]byte
 	state            []byte // of crypto/tls, verbatim
+	fields           []byte // of the encoding, that no one here knows
+
+	// proved is set once the client's Finished has been verified; nil for a
+	// session that was decoded.
+	proved *atomic.Bool
 }
 
 // Bounds of a session. MaxIDSize is that of TLS 1.2's session_id field (RFC
@@ -68,17 +73,32 @@ func refOf(id string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// Created returns when the session was established, or, under [UpdateTime], last
+// Created returns when the session was established, or, under [ModeUpdateTime], last
 // used; in whole seconds.
 func (s *Session) Created() time.Time { return time.Unix(s.created, 0) }
 
 // Expires returns the last second in which the session may be resumed.
 func (s *Session) Expires() time.Time { return time.Unix(s.expires, 0) }
 
-// ChainStart returns when the full handshake took place from which this session
-// descends through resumptions. Under [Cache.ServerConfig] a TLS 1.3 session
-// starts a chain of its own.
-func (s *Session) ChainStart() time.Time { return time.Unix(s.chainStart, 0) }
+// Lineage returns the name of the full handshake from which the session descends
+// through resumptions.
+func (s *Session) Lineage() Lineage { return s.lineage }
+
+// LineageStart returns when that handshake took place, to the millisecond.
+func (s *Session) LineageStart() time.Time { return s.lineage.Start() }
+
+// Proved reports whether the client of the handshake that made the session has
+// completed it, as far as the engine can tell: until then it has proved nothing. It
+// may turn from false to true, and is false for a session that was decoded.
+func (s *Session) Proved() bool { return s.proved != nil && s.proved.Load() }
+
+// EarlyData reports whether a client may send early data (0-RTT) with the session,
+// which only QUIC does: such a session is resumed once, whether or not early data
+// comes (RFC 8446 section 8.1).
+func (s *Session) EarlyData() bool {
+	st, err := sessionstate.Parse(s.state)
+	return err == nil && st.EarlyData
+}
 
 // Version returns the protocol version, as in [tls.ConnectionState].
 func (s *Session) Version() uint16 { return s.version }
@@ -92,8 +112,12 @@ func (s *Session) ServerName() string { return s.serverName }
 // ALPN returns the application protocol that was agreed, or "".
 func (s *Session) ALPN() string { return s.alpn }
 
-// Scope returns the digest of what the session may be resumed under.
+// Scope returns the digest of what the session may be resumed under. It begins
+// with the [Session.ScopeID].
 func (s *Session) Scope() [32]byte { return s.scope }
+
+// ScopeID returns the digest of the [Config.Scope] that the session was made under.
+func (s *Session) ScopeID() ScopeID { return ScopeID(s.scope[:len(ScopeID{})]) }
 
 // PeerCertificates returns the client's certificates, leaf first, parsed anew at
 // each call; nil if it sent none, or if this release of Go cannot decode the
@@ -141,7 +165,6 @@ func (s *Session) expiredAt(now time.Time) bool { return now.After(s.Expires()) 
 func (s *Session) renewed(now time.Time) *Session {
 	r := *s
 	r.created = now.Unix()
-	r.chainStart = min(r.chainStart, r.created)
 	r.expires = r.created + (s.expires - s.created)
 	return &r
 }
@@ -160,8 +183,8 @@ func (s Session) GoString() string { return s.String() }
 // Format writes the same as String for every verb.
 func (s Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// LogValue is a group of the ref and what is public about the session.
+// LogValue is a group of the ref, the lineage and what is public about the session.
 func (s Session) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("ref", s.Ref()), slog.String("version", versionName(s.version)),
+	return slog.GroupValue(slog.String("ref", s.Ref()), slog.String("lineage", s.lineage.String()), slog.String("version", versionName(s.version)),
 		slog.Time("expires", s.Expires()))
 }

@@ -14,21 +14,21 @@ import (
 type SessionIDs uint8
 
 const (
-	// Off: for none. Nothing is read ahead.
-	Off SessionIDs = iota
-	// Ticketless: for those that do not offer to take a ticket, and so could
+	// SessionIDsOff: for none. Nothing is read ahead.
+	SessionIDsOff SessionIDs = iota
+	// SessionIDsTicketless: for those that do not offer to take a ticket, and so could
 	// resume in no other way.
-	Ticketless
-	// Always: for all, whether they would take a ticket or not.
-	Always
+	SessionIDsTicketless
+	// SessionIDsAlways: for all, whether they would take a ticket or not.
+	SessionIDsAlways
 )
 
 // takes reports whether the client of hello is for package tls12, under the
 // configuration in force for it.
 func (s SessionIDs) takes(hello *tls.ClientHelloInfo, config *tls.Config) bool {
 	const sessionTicket = 35 // RFC 5077 section 3.2
-	return s != Off && !config.SessionTicketsDisabled &&
-		(s == Always || !slices.Contains(hello.Extensions, sessionTicket)) &&
+	return s != SessionIDsOff && !config.SessionTicketsDisabled &&
+		(s == SessionIDsAlways || !slices.Contains(hello.Extensions, sessionTicket)) &&
 		wouldSpeakTLS12(hello, config) &&
 		!wouldSpeakHTTP2(hello, config) &&
 		tls12.Suits(config, hello)

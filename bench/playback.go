@@ -29,7 +29,7 @@ func compareInMemory(dir string, e extent) error {
 	if err != nil {
 		return err
 	}
-	cache, err := halfshake.New(halfshake.Config{Scope: "bench", SessionIDs: halfshake.Always})
+	cache, err := halfshake.New(halfshake.Config{Scope: "bench", SessionIDs: halfshake.SessionIDsAlways})
 	if err != nil {
 		return err
 	}

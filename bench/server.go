@@ -38,7 +38,7 @@ func listen(kind string, sessions *store, config *tls.Config) (net.Listener, err
 	}
 	settings := halfshake.Config{Scope: "bench"}
 	if kind == idKind || kind == serverIDKind {
-		settings.SessionIDs = halfshake.Always
+		settings.SessionIDs = halfshake.SessionIDsAlways
 	}
 	if sessions != nil {
 		settings.Callbacks = sessions.external.Callbacks()

@@ -208,10 +208,8 @@ func openSession(k *fleetKey, key Key, value []byte) *halfshake.Session {
 
 // remove is the Remove callback. What one process evicts, lets expire, replaces or
 // drops when it is closed stays the fleet's.
-func (e *External) remove(_ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
-	switch cause {
-	case halfshake.Revoked, halfshake.Explicit, halfshake.Faulty, halfshake.Alert, halfshake.UncleanClose, halfshake.Declined:
-	default:
+func (e *External) remove(_ context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
+	if !cause.EndsSession() || cause == halfshake.CauseExpired { // the store lets it expire by itself
 		return
 	}
 	id := s.ID()

@@ -391,7 +391,7 @@ func TestPanicsInTheDriver(t *testing.T) {
 		f.put(t, s)
 		synctest.Wait()
 		f.get(t, s)
-		f.remove(s, halfshake.Explicit)
+		f.remove(s, halfshake.CauseExplicit)
 		synctest.Wait()
 		if st := f.Stats(); st.PutFailed != 1 || st.ReadFailed != 1 || st.DeleteFailed != 1 {
 			t.Errorf("%+v", st)
@@ -402,9 +402,9 @@ func TestPanicsInTheDriver(t *testing.T) {
 // Eviction, expiry, replacement and Close of one process leave the fleet's sessions
 // alone; the other causes do not.
 func TestWhichRemovalsReachTheStore(t *testing.T) {
-	all := []halfshake.Cause{halfshake.Expired, halfshake.Evicted, halfshake.Replaced, halfshake.Used, halfshake.UncleanClose,
-		halfshake.Alert, halfshake.Faulty, halfshake.Revoked, halfshake.Explicit, halfshake.Declined, halfshake.Closed}
-	stays := map[halfshake.Cause]bool{halfshake.Expired: true, halfshake.Evicted: true, halfshake.Replaced: true, halfshake.Used: true, halfshake.Closed: true}
+	all := []halfshake.Cause{halfshake.CauseExpired, halfshake.CauseEvicted, halfshake.CauseReplaced, halfshake.CauseUsed, halfshake.CauseUncleanClose,
+		halfshake.CauseAlert, halfshake.CauseFaulty, halfshake.CauseRevoked, halfshake.CauseExplicit, halfshake.CauseDeclined, halfshake.CauseClosed}
+	stays := map[halfshake.Cause]bool{halfshake.CauseExpired: true, halfshake.CauseEvicted: true, halfshake.CauseReplaced: true, halfshake.CauseClosed: true}
 	for _, cause := range all {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, mapStore(), Config{})
@@ -438,7 +438,7 @@ func TestRemovedMeansRemoved(t *testing.T) {
 		reads := 0
 		store.get = func(ctx context.Context, key Key) ([]byte, error) {
 			reads++
-			f.remove(s, halfshake.Explicit)
+			f.remove(s, halfshake.CauseExplicit)
 			return honest(ctx, key)
 		}
 		for i := range 3 {
@@ -525,7 +525,7 @@ func TestForeignIDs(t *testing.T) {
 		s := sessionOf(t, bytes.Repeat([]byte("id"), 16), time.Now(), time.Now().Add(time.Minute))
 		f.put(t, s)
 		f.get(t, s)
-		f.remove(s, halfshake.Explicit)
+		f.remove(s, halfshake.CauseExplicit)
 		synctest.Wait()
 		if h.String() != "" || f.Stats().Foreign != 2 {
 			t.Errorf("the store was asked to %v; %+v", &h, f.Stats())

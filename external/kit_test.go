@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -139,17 +140,21 @@ func sessionOf(t testing.TB, id []byte, created, expires time.Time) *halfshake.S
 	t.Helper()
 	state := []byte("a state that only these tests know: " + fmt.Sprintf("%x", id[:4]))
 	testsecrets.Record(id)
-	b := binary.BigEndian.AppendUint32(nil, 0x48530001)
+	b := binary.BigEndian.AppendUint32(nil, 0x48530002)
 	b = append(append(b, byte(len(id))), id...)
+	b = append(b, make([]byte, 16)...) // lineage
 	b = binary.BigEndian.AppendUint16(b, 0x0304)
 	b = binary.BigEndian.AppendUint16(b, 0x1301)
-	for _, at := range []time.Time{created, expires, created} {
+	for _, at := range []time.Time{created, expires} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
 	b = append(b, 0, 0)
 	b = append(b, make([]byte, 32)...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(state)))
-	s, err := halfshake.ParseSession(append(b, state...))
+	b = append(b, state...)
+	b = append(b, 0, 0) // fields
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	s, err := halfshake.ParseSession(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +178,7 @@ func (f *fixture) get(t testing.TB, s *halfshake.Session) *halfshake.Session {
 }
 
 func (f *fixture) remove(s *halfshake.Session, cause halfshake.Cause) {
-	f.Callbacks().Remove(nil, s, cause)
+	f.Callbacks().Remove(context.Background(), nil, s, cause)
 }
 
 func (f *fixture) keyOf(s *halfshake.Session) Key { return f.keys.maker(s.ID()).name(s.ID()) }

@@ -177,7 +177,7 @@ func newServer(t *testing.T, store external.Store) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.cache, err = halfshake.New(halfshake.Config{Mode: halfshake.NoInternal, Callbacks: s.sessions.Callbacks()}); err != nil {
+	if s.cache, err = halfshake.New(halfshake.Config{Mode: halfshake.ModeNoInternal, Callbacks: s.sessions.Callbacks()}); err != nil {
 		t.Fatal(err)
 	}
 	if s.config, err = s.cache.ServerConfig(&tls.Config{Certificates: []tls.Certificate{ca.Server("a.example")}}); err != nil {

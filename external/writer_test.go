@@ -98,7 +98,7 @@ func TestPutsAreGathered(t *testing.T) {
 		f.put(t, f.newSession(t))
 		time.Sleep(gatherTime)
 		synctest.Wait()
-		f.remove(f.newSession(t), halfshake.Explicit)
+		f.remove(f.newSession(t), halfshake.CauseExplicit)
 		synctest.Wait()
 		if h.String() != "put, put, put, put, delete" {
 			t.Errorf("again, and a removal: %v", &h)
@@ -118,7 +118,7 @@ func TestRemovalIsOrdered(t *testing.T) {
 		s := f.newSession(t)
 		f.put(t, s)
 		synctest.Wait()
-		f.remove(s, halfshake.Explicit)
+		f.remove(s, halfshake.CauseExplicit)
 		synctest.Wait()
 		if g.String() != "put" {
 			t.Errorf("while the put is under way: %v", &g.history)
@@ -139,7 +139,7 @@ func TestRemovalIsOrdered(t *testing.T) {
 		f.put(t, first)
 		synctest.Wait()
 		f.put(t, second)
-		f.remove(second, halfshake.Explicit)
+		f.remove(second, halfshake.CauseExplicit)
 		g.pass <- nil
 		synctest.Wait()
 		g.pass <- nil
@@ -168,7 +168,7 @@ func TestQueueIsBounded(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		for _, s := range sessions {
-			f.remove(s, halfshake.Explicit)
+			f.remove(s, halfshake.CauseExplicit)
 		}
 		st = f.Stats()
 		if st.Queued > 10*laneCount || st.DeleteDropped < 1000-11*laneCount || st.PutDropped+laneCount < 1000 {
@@ -203,7 +203,7 @@ func TestRemovalsHaveRoomOfTheirOwn(t *testing.T) {
 			f.put(t, f.newSession(t))
 		}
 		for range laneCount {
-			f.remove(f.newSession(t), halfshake.Explicit)
+			f.remove(f.newSession(t), halfshake.CauseExplicit)
 		}
 		if st := f.Stats(); st.PutDropped == 0 || st.DeleteDropped != 0 {
 			t.Errorf("%+v", st)
@@ -220,7 +220,7 @@ func TestRemovalsOfWaitingPutsAreBounded(t *testing.T) {
 		for range 200 * laneCount {
 			s := f.newSession(t)
 			f.put(t, s)
-			f.remove(s, halfshake.Alert)
+			f.remove(s, halfshake.CauseAlert)
 		}
 		st := f.Stats()
 		if st.Queued > 11*laneCount || st.DeleteDropped < 150*laneCount {
@@ -243,7 +243,7 @@ func TestRemovedIsNotPut(t *testing.T) {
 		store := mapStore()
 		f := newFixture(t, store, Config{})
 		s := f.newSession(t)
-		f.remove(s, halfshake.Declined)
+		f.remove(s, halfshake.CauseDeclined)
 		store.put = func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil }
 		f.put(t, s)
 		synctest.Wait()
@@ -262,12 +262,12 @@ func TestRemovedManyTimes(t *testing.T) {
 		for f.keyOf(s)[0]%laneCount != f.keyOf(other)[0]%laneCount {
 			other = f.newSession(t)
 		}
-		f.remove(s, halfshake.Explicit)
+		f.remove(s, halfshake.CauseExplicit)
 		synctest.Wait()
 		g.pass <- errors.New("failed")
 		f.put(t, other)
 		synctest.Wait()
-		f.remove(s, halfshake.Explicit) // while the first waits for another try
+		f.remove(s, halfshake.CauseExplicit) // while the first waits for another try
 		g.pass <- nil
 		synctest.Wait()
 		g.pass <- nil
@@ -287,7 +287,7 @@ func TestRemovedManyTimes(t *testing.T) {
 		f := newFixture(t, store, Config{})
 		s := f.newSession(t)
 		for range 20 {
-			f.remove(s, halfshake.Explicit)
+			f.remove(s, halfshake.CauseExplicit)
 			time.Sleep(retryPause / 3)
 		}
 		up.Store(true)
@@ -324,7 +324,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		if st := f.Stats(); g.String() != "put" || st.PutFailed != 1 || st.QueuedBytes != 0 {
 			t.Errorf("%v; %+v", &g.history, st)
 		}
-		f.remove(s, halfshake.Explicit)
+		f.remove(s, halfshake.CauseExplicit)
 		for range 3 {
 			synctest.Wait()
 			g.pass <- errors.New("failed")
@@ -344,7 +344,7 @@ func TestRemovalEndsWithItsSession(t *testing.T) {
 		var tries atomic.Int64
 		store := &callStore{delete: func(context.Context, Key) error { tries.Add(1); return errors.New("read-only") }}
 		f := newFixture(t, store, Config{})
-		f.remove(f.newSession(t), halfshake.Explicit)
+		f.remove(f.newSession(t), halfshake.CauseExplicit)
 		time.Sleep(2 * time.Minute)
 		atExpiry := tries.Load()
 		time.Sleep(time.Hour)
@@ -372,7 +372,7 @@ func TestFailedRemovalsDoNotBlock(t *testing.T) {
 		}
 		f := newFixture(t, store, Config{})
 		for range 40 {
-			f.remove(f.newSession(t), halfshake.Explicit)
+			f.remove(f.newSession(t), halfshake.CauseExplicit)
 		}
 		for range 30 {
 			f.put(t, f.newSession(t))
@@ -444,7 +444,7 @@ func TestHungWrite(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, s := range sessions {
-			f.remove(s, halfshake.Explicit)
+			f.remove(s, halfshake.CauseExplicit)
 		}
 		time.Sleep(writeLimit)
 		synctest.Wait()
@@ -525,7 +525,7 @@ func TestCloseWritesTheQueue(t *testing.T) {
 		if f.put(t, s); f.get(t, s) != nil {
 			t.Error("a closed External finds a session")
 		}
-		f.remove(s, halfshake.Explicit)
+		f.remove(s, halfshake.CauseExplicit)
 		if err := f.Close(); err != nil {
 			t.Errorf("a second Close: %v", err)
 		}
@@ -596,7 +596,7 @@ func TestLastWriteWins(t *testing.T) {
 				f.put(t, s)
 				time.Sleep(time.Duration(random.IntN(30)) * time.Millisecond)
 				if random.IntN(2) == 0 {
-					f.remove(s, halfshake.Explicit)
+					f.remove(s, halfshake.CauseExplicit)
 					removed[s] = true
 				}
 			}

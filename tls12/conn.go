@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/halfshake/halfshake/internal/deepstack"
 )
 
 // A Conn is a TLS 1.2 connection. Its methods are safe for concurrent use as
@@ -98,7 +96,6 @@ func (c *Conn) HandshakeContext(ctx context.Context) (err error) {
 	if c.complete.Load() {
 		return nil
 	}
-	deepstack.ForTLS12()
 	if c.limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.limit)

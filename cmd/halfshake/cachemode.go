@@ -14,11 +14,11 @@ var modes = []struct {
 }{
 	{"server", halfshake.ModeServer},
 	{"off", halfshake.ModeOff},
-	{"no-auto-clear", halfshake.NoAutoClear},
-	{"no-internal-lookup", halfshake.NoInternalLookup},
-	{"no-internal-store", halfshake.NoInternalStore},
-	{"no-internal", halfshake.NoInternal},
-	{"update-time", halfshake.UpdateTime},
+	{"no-auto-clear", halfshake.ModeNoAutoClear},
+	{"no-internal-lookup", halfshake.ModeNoInternalLookup},
+	{"no-internal-store", halfshake.ModeNoInternalStore},
+	{"no-internal", halfshake.ModeNoInternal},
+	{"update-time", halfshake.ModeUpdateTime},
 }
 
 // A cacheMode is a list of them.

@@ -30,13 +30,13 @@ type serveFlags struct {
 	ClientAuth clientAuth `group:"clients" placeholder:"require|request" help:"With --client-ca: whether a client must have a certificate (require, the default) or may (request)."`
 	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default with --client-ca: a digest of that file."`
 
-	Store       storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them here alone. Default: ${default}"`
-	FleetKey    string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
-	Timeout     time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
-	CacheSize   int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
-	CacheMode   cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off nothing is kept, and no store opened. Default: ${default}."`
-	SessionIDs  sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
-	MaxChainAge time.Duration `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming. Default: no limit but each session's timeout."`
+	Store         storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them here alone. Default: ${default}"`
+	FleetKey      string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
+	Timeout       time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
+	CacheSize     int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
+	CacheMode     cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off nothing is kept, and no store opened. Default: ${default}."`
+	SessionIDs    sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
+	MaxLineageAge time.Duration `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming. Default: no limit but each session's timeout."`
 
 	LogFormat string   `group:"log" default:"text" enum:"text,json" placeholder:"text|json" help:"Default: ${default}."`
 	LogLevel  logLevel `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. debug says of each connection why it was or was not resumed. Default: ${default}."`
@@ -88,8 +88,8 @@ func (f *serveFlags) Validate() error {
 		return fmt.Errorf("--timeout is %v; give whole seconds, from 1s to %v", f.Timeout, halfshake.MaxTimeout)
 	case f.CacheSize < 1:
 		return fmt.Errorf("--cache-size is %d; give at least 1 (--cache-mode off keeps none)", f.CacheSize)
-	case f.MaxChainAge < 0:
-		return fmt.Errorf("--max-chain-age is %v; give a positive duration, or 0 for no limit", f.MaxChainAge)
+	case f.MaxLineageAge < 0:
+		return fmt.Errorf("--max-lineage-age is %v; give a positive duration, or 0 for no limit", f.MaxLineageAge)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ type sessionIDs struct{ halfshake.SessionIDs }
 
 // UnmarshalText accepts the three words.
 func (s *sessionIDs) UnmarshalText(text []byte) error {
-	words := map[string]halfshake.SessionIDs{"off": halfshake.Off, "ticketless": halfshake.Ticketless, "always": halfshake.Always}
+	words := map[string]halfshake.SessionIDs{"off": halfshake.SessionIDsOff, "ticketless": halfshake.SessionIDsTicketless, "always": halfshake.SessionIDsAlways}
 	mode, ok := words[string(text)]
 	if !ok {
 		return fmt.Errorf("%q is none of off, ticketless and always", text)

@@ -70,7 +70,7 @@ var refusalWords = map[halfshake.Refusal]string{
 	halfshake.RefusedUnscoped:             "Client certificates are asked for, and nothing says what sessions are good for.",
 	halfshake.RefusedScope:                "Made for another scope, server name or client-certificate policy.",
 	halfshake.RefusedExpired:              "Its timeout has passed.",
-	halfshake.RefusedChainAge:             "Too long since the first full handshake.",
+	halfshake.RefusedLineageAge:           "Too long since the first full handshake.",
 	halfshake.RefusedCipherSuite:          "Its cipher suite is not one that this connection may use.",
 	halfshake.RefusedExtendedMasterSecret: "A TLS 1.2 session made without the extended master secret.",
 	halfshake.RefusedClientCertificate:    "It lacks the client certificate that is wanted, or has one that is not.",

@@ -99,9 +99,9 @@ func (s *server) prepare(inner net.Listener) (err error) {
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
-		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxChainAge: f.MaxChainAge,
+		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxLineageAge: f.MaxLineageAge,
 		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Callbacks: s.store.callbacks(), Logger: s.log,
-		UncleanClose: halfshake.Keep,
+		UncleanClose: halfshake.UncleanCloseKeep,
 	}
 	if f.Scope == "" {
 		config.TrustID = s.files.trustID

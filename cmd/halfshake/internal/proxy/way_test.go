@@ -48,7 +48,7 @@ func standard(_ *testing.T, inner net.Listener, config *tls.Config) net.Listener
 // cached serves TLS 1.2 with the engine tls12.
 func cached(t *testing.T, inner net.Listener, config *tls.Config) net.Listener {
 	t.Helper()
-	cache, err := halfshake.New(halfshake.Config{SessionIDs: halfshake.Always, Scope: "proxy"})
+	cache, err := halfshake.New(halfshake.Config{SessionIDs: halfshake.SessionIDsAlways, Scope: "proxy"})
 	if err != nil {
 		t.Fatal(err)
 	}
