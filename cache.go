@@ -3,7 +3,6 @@ package halfshake
 import (
 	"context"
 	"iter"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,46 +18,34 @@ import (
 // the same scope.
 type Cache struct {
 	// Set by New and constant since.
-	scope        string
-	scopeID      ScopeID
-	trustID      trustIDFunc
-	authorize    func(ConnInfo, *Session) bool
-	maxChainAge  time.Duration
-	uncleanClose UncleanClosePolicy
-	sessionIDs   SessionIDs
-	maxPending   int
-	callbacks    Callbacks // NewID and Admit; the others can be set, see below
-	log          *slog.Logger
-	time         func() time.Time
-	maxBytes     int64
+	cfg     Config // with its defaults
+	scopeID ScopeID
 
 	// Safe for concurrent use by themselves.
-	internal *sessioncache.Cache[sessionEntry]
-	inFlight *inFlight
-	counters counters
-
+	internal    *sessioncache.Cache[sessionEntry]
+	removals          // what was removed, and must not come back
+	join        *join // the handshakes of shared configurations
 	authorities sessionstate.Authorities
+	counters    counters
+	health      [endOfCallbacks]health
+	mode        atomic.Uint32 // a normal Mode
+	timeout     atomic.Int64  // seconds
+	longest     atomic.Int64  // the longest timeout so far, in seconds
+	onNew       atomic.Pointer[NewFunc]
+	onGet       atomic.Pointer[GetFunc]
+	onRemove    atomic.Pointer[RemoveFunc]
 
-	// removals counts what was removed by name, so that a copy of an external
-	// session does not come back after it; vouchers counts the TLS 1.3
-	// resumptions under ServerConfig that may yet make a proved session.
-	removals atomic.Uint64
-	vouchers atomic.Int64
-	mode     atomic.Uint32 // a normal Mode
-	timeout  atomic.Int64  // seconds
-	onNew    atomic.Pointer[NewFunc]
-	onGet    atomic.Pointer[GetFunc]
-	onRemove atomic.Pointer[RemoveFunc]
-
-	// ctx ends with Close. clearing is set while an automatic flush runs.
+	// ctx ends with Close. clearing is the flush of what has expired.
 	ctx      context.Context
 	cancel   context.CancelFunc
 	closed   atomic.Bool
-	clearing atomic.Bool
+	clearing job
 
-	// background guards the start of a flush against Close.
-	background sync.Mutex
-	flushes    sync.WaitGroup
+	unscopedOnce sync.Once // a warning
+
+	// starting guards the jobs, and their start against Close.
+	starting sync.Mutex
+	work     sync.WaitGroup
 }
 
 // New makes a Cache. The zero Config is a good server cache. The Cache holds no
@@ -67,31 +54,19 @@ func New(cfg Config) (*Cache, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Cache{
-		scope: cfg.Scope, scopeID: scopeIDOf(cfg.Scope), trustID: cfg.TrustID, authorize: cfg.Authorize,
-		maxChainAge: cfg.MaxLineageAge, uncleanClose: cfg.UncleanClose,
-		callbacks: cfg.Callbacks, log: cfg.Logger, time: cfg.Time, maxBytes: cfg.MaxBytes,
-		sessionIDs: cfg.SessionIDs, maxPending: cfg.MaxPending,
-		inFlight: newInFlight(),
-	}
-	if c.maxPending == 0 {
-		c.maxPending = DefaultMaxPending
-	}
-	if c.time == nil {
-		c.time = time.Now
-	}
-	if c.maxBytes == 0 {
-		c.maxBytes = DefaultMaxBytes
-	}
+	c := &Cache{cfg: cfg.withDefaults(), scopeID: scopeIDOf(cfg.Scope), removals: newRemovals(), join: newJoin()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.internal = sessioncache.New(c.limits(cfg.Size), decodeEntry)
-	c.SetMode(cfg.Mode)
+	c.SetMode(c.cfg.Mode)
 	c.SetTimeout(cfg.Timeout)
 	c.SetNewCallback(cfg.Callbacks.New)
 	c.SetGetCallback(cfg.Callbacks.Get)
 	c.SetRemoveCallback(cfg.Callbacks.Remove)
 	return c, nil
 }
+
+// now is the time of everything that the cache decides.
+func (c *Cache) now() time.Time { return c.cfg.Time() }
 
 // limits translates a Size as [Config] documents it.
 func (c *Cache) limits(size int) sessioncache.Limits {
@@ -101,15 +76,23 @@ func (c *Cache) limits(size int) sessioncache.Limits {
 	case size < 0:
 		size = 0
 	}
-	return sessioncache.Limits{Count: size, Bytes: c.maxBytes}
+	return sessioncache.Limits{Count: size, Bytes: c.cfg.MaxBytes}
 }
 
-// Mode returns the mode; a side, or ModeOff, is always named in it.
+// Mode returns the mode; a side or [ModeOff] is always named in it.
 func (c *Cache) Mode() Mode { return Mode(c.mode.Load()) }
 
-// SetMode sets the mode for handshakes from now on and returns the previous one.
+// SetMode sets the mode for handshakes from now on and returns the previous one. As
+// in C, a mode without a side, 0 among them, disables the cache; its flags are kept.
 // Unknown bits are dropped.
 func (c *Cache) SetMode(m Mode) (previous Mode) { return Mode(c.mode.Swap(uint32(m.normal()))) }
+
+// storesSessions reports whether new sessions are cached at all.
+func (c *Cache) storesSessions() bool { return c.Mode().serverStores() && !c.closed.Load() }
+
+// resumesNothing reports whether no session can be made or resumed, so that no ticket
+// need be sent.
+func (c *Cache) resumesNothing() bool { return !c.Mode().serverStores() && c.GetCallback() == nil }
 
 // Timeout returns how long a new session may be resumed.
 func (c *Cache) Timeout() time.Duration { return time.Duration(c.timeout.Load()) * time.Second }
@@ -123,6 +106,7 @@ func (c *Cache) SetTimeout(d time.Duration) (previous time.Duration) {
 	}
 	d = min(max(d, time.Second), MaxTimeout)
 	seconds := int64((d + time.Second - 1) / time.Second)
+	raise(&c.longest, seconds)
 	return time.Duration(c.timeout.Swap(seconds)) * time.Second
 }
 
@@ -139,61 +123,41 @@ func (c *Cache) Size() int {
 // numbers being as in [Config], and returns the previous number. What is too
 // many is evicted at once.
 func (c *Cache) SetSize(n int) (previous int) {
+	ctx, cancel := c.callbackContext()
+	defer cancel()
 	previous = c.Size()
-	c.evicted(c.internal.SetLimits(c.limits(n)))
+	c.evicted(ctx, c.internal.SetLimits(c.limits(n)))
 	return previous
 }
 
-// Add puts s into the internal cache, whatever the mode, and does not call New.
-// It returns false if this very session is there already, and for a session that
-// is nil, has expired or is too large, and after Close. Another session of the
-// same id is replaced; Remove is told of it.
+// Add puts s into the internal cache, whatever the mode, and does not call New. A
+// session of that id which was removed may be resumed again: the application's last
+// word stands. Add returns false if this very session is there already, and for a
+// session that is nil, has expired, is too large or belongs to a lineage or a Scope
+// that has been removed, and after Close. Another session of the same id is replaced;
+// Remove is told of it.
 func (c *Cache) Add(s *Session) bool {
-	if s == nil || !validID(s.id) {
-		return false
-	}
-	now := c.time()
-	if s.expiredAt(now) {
+	now := c.now()
+	if s == nil || !validID(s.id) || s.expiredAt(now) || c.lineageRemoved(s) {
 		return false
 	}
 	if c.Mode()&ModeUpdateTime != 0 {
 		s = s.renewed(now)
 	}
-	return c.insert(s, false)
+	c.removed.Lift(s.id)
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	return c.insert(ctx, s, false)
 }
 
-// Remove removes the session of the same id from the internal cache. It returns
-// false if there is none, and calls the Remove callback all the same, so that an
-// external copy goes too. A nil session is not there.
-func (c *Cache) Remove(s *Session) bool {
-	if s == nil || !validID(s.id) {
-		return false
+// Session returns the session of that id from the internal cache; an expired one may
+// be returned.
+func (c *Cache) Session(id []byte) (*Session, bool) {
+	e, ok := c.internal.Get(string(id))
+	if !ok || c.lineageRemoved(e.Session) {
+		return nil, false
 	}
-	return c.remove(s, CauseExplicit)
-}
-
-// Flush removes the sessions that have expired at now, those nearest to their
-// expiry first, and returns how many there were. The zero time removes all.
-func (c *Cache) Flush(now time.Time) (n int) {
-	if now.IsZero() {
-		for e := range c.internal.Clear() {
-			c.callRemove(c.causeOfFlush(e.Session), e.Session)
-			n++
-		}
-		return n
-	}
-	for e := range c.internal.Expire(now) {
-		c.callRemove(CauseExpired, e.Session)
-		n++
-	}
-	return n
-}
-
-func (c *Cache) causeOfFlush(s *Session) Cause {
-	if s.expiredAt(c.time()) {
-		return CauseExpired
-	}
-	return CauseExplicit
+	return e.Session, true
 }
 
 // Sessions returns the sessions that the internal cache holds when the iteration
@@ -202,92 +166,123 @@ func (c *Cache) causeOfFlush(s *Session) Cause {
 func (c *Cache) Sessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		for e := range c.internal.All() {
-			if !yield(e.Session) {
+			if !c.lineageRemoved(e.Session) && !yield(e.Session) {
 				return
 			}
 		}
 	}
 }
 
-// Close removes every session, waits for a flush that is under way, and cancels
-// the context of callbacks that have no connection's. Connections that are open
-// go on; handshakes after it are full ones and store nothing. It must not be
-// called from a callback. It returns nil, also when called again.
+// Close removes every session from the internal cache, waits for background work, and
+// cancels the context of callbacks that have no connection's. Connections that are
+// open go on; handshakes after it are full ones and store nothing. It must not be
+// called from a callback. The error says how many removals the End callback has not
+// recorded; a second call returns nil.
 func (c *Cache) Close() error {
-	c.background.Lock()
-	c.closed.Store(true)
-	c.background.Unlock()
-	c.cancel()
-	for e := range c.internal.Clear() {
-		c.callRemove(CauseClosed, e.Session)
+	c.starting.Lock()
+	already := c.closed.Swap(true)
+	c.starting.Unlock()
+	if already {
+		return nil
 	}
-	c.flushes.Wait()
-	c.inFlight.clear()
-	return nil
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	for e := range c.internal.Clear() {
+		c.callRemove(ctx, CauseClosed, e.Session)
+	}
+	c.cancel()
+	c.work.Wait()
+	c.join.clear()
+	return c.closeRemovals(ctx)
+}
+
+// callbackContext is the context of callbacks that belong to no handshake, all of one
+// call together.
+func (c *Cache) callbackContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), c.cfg.CallbackTimeout)
 }
 
 // insert puts a session into the internal cache and tells of those that had to
 // go. It returns false if s is there already or cannot be held.
-func (c *Cache) insert(s *Session, proved bool) bool {
+func (c *Cache) insert(ctx context.Context, s *Session, protected bool) bool {
 	if c.closed.Load() {
 		return false
 	}
 	e := sessionEntry{s}
-	change := c.internal.Put(e, proved)
-	c.evicted(change.Evicted)
+	change := c.internal.Put(e, protected)
+	c.evicted(ctx, change.Evicted)
 	if change.DidReplace {
-		c.callRemove(CauseReplaced, change.Replaced.Session)
+		c.callRemove(ctx, CauseReplaced, change.Replaced.Session)
 	}
 	if c.closed.Load() && c.internal.Drop(e) { // Close ran since, and found nothing
-		c.callRemove(CauseClosed, s)
+		c.callRemove(ctx, CauseClosed, s)
 		return false
 	}
 	return change.Stored
 }
 
 // keepCopy copies an external session into the internal cache, unless one of that
-// id is there: then nobody is told of a session that was replaced by itself. A
-// removal that came since the count of removals was read wins over the copy: it
-// counted before it looked, and here the count is looked at after the insertion.
-func (c *Cache) keepCopy(s *Session, removals uint64) {
+// id is there: Remove is not called with CauseReplaced for the same session. A
+// removal that came since the look-up wins over the copy.
+func (c *Cache) keepCopy(h *handshake, s *Session) {
 	if c.internal.Has(s.id) {
 		return
 	}
-	c.insert(s, false)
-	if c.removals.Load() != removals {
+	h.callbacks(func(ctx context.Context) { c.insert(ctx, s, false) })
+	if c.isRemoved(s, h.asked) {
 		c.internal.Drop(sessionEntry{s})
 	}
 }
 
-func (c *Cache) evicted(gone []sessionEntry) {
+func (c *Cache) evicted(ctx context.Context, gone []sessionEntry) {
 	c.counters.cacheFull.Add(uint64(len(gone)))
 	for _, e := range gone {
-		c.callRemove(CauseEvicted, e.Session)
+		c.callRemove(ctx, CauseEvicted, e.Session)
 	}
 }
 
-// remove takes the session of s's id out of the internal cache and calls the
-// Remove callback, with s itself where the cache held none.
-func (c *Cache) remove(s *Session, cause Cause) bool {
-	c.removals.Add(1) // before the look: see keepCopy
-	held, ok := c.internal.Remove(s.id)
-	if ok {
-		s = held.Session
+// A job is work that runs in the background, in one goroutine at a time.
+type job struct{ running, again bool }
+
+// inBackground runs work in a goroutine that Close waits for; where the job is under
+// way, it is done once more afterwards.
+func (c *Cache) inBackground(j *job, work func()) {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	switch {
+	case c.closed.Load():
+	case j.running:
+		j.again = true
+	default:
+		j.running = true
+		c.work.Go(func() {
+			for more := true; more; more = c.another(j) {
+				work()
+			}
+		})
 	}
-	c.callRemove(cause, s)
-	return ok
 }
 
-// clearSoon flushes what has expired, off the handshake's own path. At most one
-// such flush runs at a time.
+// another reports whether the job is to be done once more, and else ends it.
+func (c *Cache) another(j *job) bool {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	j.running = j.again && !c.closed.Load()
+	j.again = false
+	return j.running
+}
+
+// clearSoon flushes what has expired, off the handshake's own path.
 func (c *Cache) clearSoon() {
-	c.background.Lock()
-	defer c.background.Unlock()
-	if c.closed.Load() || !c.clearing.CompareAndSwap(false, true) {
-		return
+	c.inBackground(&c.clearing, func() { c.Flush(c.now()) })
+}
+
+// raise sets n to at least least.
+func raise(n *atomic.Int64, least int64) {
+	for {
+		have := n.Load()
+		if have >= least || n.CompareAndSwap(have, least) {
+			return
+		}
 	}
-	c.flushes.Go(func() {
-		defer c.clearing.Store(false)
-		c.Flush(c.time())
-	})
 }

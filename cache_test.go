@@ -26,7 +26,7 @@ func recordRemovals(c *Cache) *[]removal {
 // testSession makes a session that expires in so many seconds, without a
 // handshake; it resumes nothing.
 func testSession(c *Cache, seconds int64) *Session {
-	now := c.time().Unix()
+	now := c.now().Unix()
 	return &Session{serial: nextSerial(), id: string(randomID()), version: tls.VersionTLS13, created: now, lineage: newLineage(now * 1000), expires: now + seconds, state: []byte{1}}
 }
 
@@ -38,7 +38,7 @@ func reparse(t *testing.T, s *Session) *Session {
 // SSL_CTX_add_session(3): the identical session is not added twice; another
 // object of the same id replaces the first.
 func TestAdd(t *testing.T) {
-	for _, mode := range []Mode{ModeServer, ModeClient, ModeOff, ModeNoInternal} {
+	for _, mode := range []Mode{ModeServer, ModeClient, ModeOff, ModeServer | ModeNoInternal} {
 		clk := newClock()
 		c := newCache(t, Config{Mode: mode, Time: clk.Now})
 		c.SetNewCallback(func(context.Context, ConnInfo, *Session) bool { t.Error("Add called New"); return true })
@@ -190,7 +190,7 @@ func TestCloseWaitsForTheFlush(t *testing.T) {
 	close(finish)
 	<-closed
 	c.clearSoon()
-	if c.clearing.Load() {
+	if c.clearing.running {
 		t.Error("a flush began after Close")
 	}
 }
@@ -214,11 +214,22 @@ func TestHandshakeAfterClose(t *testing.T) {
 
 func TestSettersReturnThePreviousValue(t *testing.T) {
 	c := newCache(t, Config{})
-	if m := c.SetMode(ModeNoInternal | ModeUpdateTime); m != ModeServer || c.Mode() != ModeServer|ModeNoInternal|ModeUpdateTime {
-		t.Errorf("SetMode returned %v; Mode is %v", m, c.Mode())
-	}
-	if c.SetMode(ModeOff | ModeBoth | ModeNoInternal); c.Mode() != ModeOff {
-		t.Errorf("ModeOff with other bits: %v", c.Mode())
+	previous := ModeServer
+	for _, step := range []struct{ set, want Mode }{ // the idioms of C
+		{ModeServer | ModeNoInternal, ModeServer | ModeNoInternal},
+		{0, ModeOff},
+		{ModeServer | ModeNoInternal | ModeUpdateTime, ModeServer | ModeNoInternal | ModeUpdateTime},
+		{c.Mode() &^ ModeServer, ModeOff},
+		{ModeNoInternal | ModeUpdateTime, ModeOff | ModeNoInternal | ModeUpdateTime},
+		{ModeOff | ModeServer, ModeServer},
+		{ModeOff | ModeBoth | ModeNoInternal, ModeBoth | ModeNoInternal},
+		{ModeOff | ModeUpdateTime, ModeOff | ModeUpdateTime},
+		{0x4000 | ModeServer, ModeServer},
+	} {
+		if was := c.SetMode(step.set); was != previous || c.Mode() != step.want {
+			t.Errorf("SetMode(%#x) returned %v, want %v; Mode is %v, want %v", uint16(step.set), was, previous, c.Mode(), step.want)
+		}
+		previous = c.Mode()
 	}
 	if d := c.SetTimeout(time.Minute); d != DefaultTimeout || c.Timeout() != time.Minute {
 		t.Errorf("SetTimeout returned %v; Timeout is %v", d, c.Timeout())
@@ -244,8 +255,8 @@ func TestSettersReturnThePreviousValue(t *testing.T) {
 
 func TestModeString(t *testing.T) {
 	for m, want := range map[Mode]string{
-		0: "server", ModeOff: "off", ModeBoth | ModeNoInternal: "both,no-internal",
-		ModeNoInternalStore | ModeNoAutoClear: "server,no-auto-clear,no-internal-store", ModeClient | ModeUpdateTime: "client,update-time",
+		0: "off", ModeOff: "off", ModeBoth | ModeNoInternal: "both,no-internal",
+		ModeNoInternalStore | ModeNoAutoClear: "no-auto-clear,no-internal-store", ModeClient | ModeUpdateTime: "client,update-time",
 	} {
 		if got := m.String(); got != want {
 			t.Errorf("%#x: %q, want %q", uint16(m), got, want)
@@ -264,7 +275,8 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{Config{Timeout: MaxTimeout + time.Second}, "Config.Timeout"},
 		{Config{MaxBytes: -1}, "Config.MaxBytes"},
 		{Config{MaxBytes: 1000}, "Config.MaxBytes"},
-		{Config{MaxLineageAge: -1}, "Config.MaxLineageAge"},
+		{Config{Mode: ModeNoInternalStore}, "ModeServer"},
+		{Config{CallbackTimeout: -1}, "Config.CallbackTimeout"},
 		{Config{UncleanClose: 2}, "Config.UncleanClose"},
 	} {
 		if _, err := New(bad.cfg); err == nil || !strings.Contains(err.Error(), bad.want) {
@@ -297,12 +309,23 @@ func TestDoorsRefuseBadConfigs(t *testing.T) {
 			}
 		}
 	}
-	chain := newCache(t, Config{MaxLineageAge: time.Hour})
-	if _, err := chain.ServerConfig(serverConfig()); err == nil || !strings.Contains(err.Error(), "MaxLineageAge") {
-		t.Errorf("MaxLineageAge in TLS 1.3: %v", err)
+	for _, bad := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{Mode: ModeClient}, "ModeServer"},
+		{Config{Mode: ModeServer | ModeNoInternalLookup}, "Callbacks.Get"},
+		{Config{Mode: ModeServer | ModeNoInternal}, "Callbacks.Get"},
+		{Config{SessionIDs: SessionIDsTicketless}, "SessionIDs"},
+	} {
+		if _, err := newCache(t, bad.cfg).ServerConfig(serverConfig()); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%+v: %v; want an error that names %s", bad.cfg.Mode, err, bad.want)
+		}
 	}
-	if _, err := chain.ServerConfig(&tls.Config{MaxVersion: tls.VersionTLS12}); err != nil {
-		t.Errorf("MaxLineageAge in TLS 1.2: %v", err)
+	for _, mode := range []Mode{ModeOff, ModeServer | ModeNoInternalStore} {
+		if _, err := newCache(t, Config{Mode: mode}).ServerConfig(serverConfig()); err != nil {
+			t.Errorf("%v: %v", mode, err)
+		}
 	}
 }
 

@@ -1,24 +1,23 @@
 package halfshake
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
+	"crypto/x509"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net"
-	"strings"
 )
 
 // Callbacks are the application's part of a [Cache]: OpenSSL's
 // SSL_CTX_sess_set_new_cb(3) family. A nil field is a callback that is not set.
 //
 // They run on the handshake's goroutine and never under a lock, so they may call
-// the Cache (all but Close), and must honour their context. A panic or an error
-// is logged, counted as [RefusedCallback] and else a miss: it never fails a
-// handshake.
+// the Cache (all but Close). They must honour their context, whose one deadline
+// holds for all callbacks of a handshake ([Config.CallbackTimeout]). A panic or an
+// error never fails a handshake: it is a miss, counted as [RefusedCallback], and
+// logged when a callback begins to fail, every ten seconds with a count, and when it
+// has recovered.
 type Callbacks struct {
 	// NewID makes the id of a new session: 1 to 32 bytes that nobody can guess
 	// and that no other session has. What is not that, or is the id of a
@@ -37,14 +36,20 @@ type Callbacks struct {
 	// machine, and returns an error where it could not.
 	End func(context.Context, Removal) error
 	// Admit is asked last, on every hit, internal ones too, and only for a
-	// session that nothing else refuses; false is a full handshake.
+	// session that nothing else refuses; false is a full handshake. It may consume
+	// the session, and beside a Get callback it must consume one whose
+	// [Session.EarlyData] is true: return true for it at most once, on any machine.
+	// Without an Admit, such sessions do not resume beside a Get callback.
 	Admit func(context.Context, ConnInfo, *Session) bool
 }
 
 type (
 	// A NewFunc is called once for each session established, after the session
 	// is in the internal cache. Where it returns false the session is removed
-	// again at once, with the cause [CauseDeclined].
+	// again at once, and Remove is told so, with [CauseDeclined], if the session had
+	// been stored inside. In OpenSSL the result says only whether the callback has
+	// kept the pointer: the callbacks of nginx and httpd return 0 for every session,
+	// and must return true here.
 	NewFunc func(context.Context, ConnInfo, *Session) (keep bool)
 
 	// A GetFunc returns the session of the id that a client proposed; nil, nil
@@ -62,8 +67,8 @@ type (
 
 // ConnInfo is what is known of a connection when a callback is called.
 type ConnInfo struct {
-	// RemoteAddr and LocalAddr are the connection's; nil under
-	// [Cache.ServerConfig], whose hooks do not see the connection.
+	// RemoteAddr and LocalAddr are the connection's. Under [Cache.ServerConfig] they
+	// are known for clients that send a server name, and else nil.
 	RemoteAddr, LocalAddr net.Addr
 
 	// ServerName is the name that the client asked for (SNI), or "".
@@ -74,69 +79,31 @@ type ConnInfo struct {
 	Version uint16
 }
 
-// guard runs one call of the application's and turns a panic into an error.
-func guard(name string, call func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%s panicked: %v", name, r)
-		}
-	}()
-	if err := call(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// faulted counts and logs a callback's failure. The application may have put the
-// id into its error's text; it does not go on from here.
-func (c *Cache) faulted(id string, err error) {
-	c.counters.refuse(RefusedCallback)
-	if c.log != nil {
-		c.log.LogAttrs(c.ctx, slog.LevelWarn, "session callback failed", slog.String("error", withoutID(err.Error(), id)))
-	}
-}
-
-// withoutID returns text with the usual spellings of id replaced by its ref.
-func withoutID(text, id string) string {
-	if len(id) == 0 {
-		return text
-	}
-	raw := []byte(id)
-	lower := hex.EncodeToString(raw)
-	ref := "[session " + refOf(id) + "]"
-	return strings.NewReplacer(
-		id, ref, lower, ref, strings.ToUpper(lower), ref,
-		fmt.Sprintf("% x", id), ref, fmt.Sprintf("% X", id), ref,
-		fmt.Sprint(raw), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
-		base64.RawStdEncoding.EncodeToString(raw), ref, base64.RawURLEncoding.EncodeToString(raw), ref,
-	).Replace(text)
-}
-
-var errBadID = errors.New("the id must have 1 to 32 bytes and belong to no other session")
-
 // newID returns the id of a new session: the application's if it makes one that
 // can be used, 32 random bytes otherwise.
-func (c *Cache) newID(info ConnInfo) []byte {
-	if c.callbacks.NewID == nil {
+func (c *Cache) newID(h *handshake) []byte {
+	f := c.cfg.Callbacks.NewID
+	if f == nil {
 		return randomID()
 	}
 	var id []byte
-	err := guard("NewID callback", func() (err error) {
-		if id, err = c.callbacks.NewID(info); err != nil {
+	err := c.guard(callbackNewID, "", func() (err error) {
+		if id, err = f(h.info); err != nil {
 			return err
 		}
-		if c.internal.Has(string(id)) || !validID(id) {
+		if !validID(id) || c.internal.Has(string(id)) {
 			return errBadID
 		}
 		id = append([]byte(nil), id...)
 		return nil
 	})
 	if err != nil {
-		c.faulted(string(id), err)
 		return randomID()
 	}
 	return id
 }
+
+var errBadID = errors.New("the id must have 1 to 32 bytes and belong to no other session")
 
 func randomID() []byte {
 	id := make([]byte, MaxIDSize)
@@ -145,85 +112,118 @@ func randomID() []byte {
 }
 
 // callNew reports whether the application keeps the session.
-func (c *Cache) callNew(ctx context.Context, info ConnInfo, s *Session) (keep bool) {
+func (c *Cache) callNew(h *handshake, s *Session) (keep bool) {
 	f := c.NewCallback()
 	if f == nil {
 		return true
 	}
-	if err := guard("New callback", func() error { keep = f(ctx, info, s); return nil }); err != nil {
-		c.faulted(s.id, err)
-		return false
-	}
+	h.callbacks(func(ctx context.Context) {
+		c.guard(callbackNew, s.id, func() error { keep = f(ctx, h.info, s); return nil })
+	})
 	return keep
 }
 
 // callGet returns the session that the application has for id, or nil.
-func (c *Cache) callGet(ctx context.Context, info ConnInfo, id []byte) (s *Session) {
+func (c *Cache) callGet(h *handshake, id []byte) (s *Session) {
 	f := c.GetCallback()
 	if f == nil {
 		return nil
 	}
 	own := append([]byte(nil), id...) // the callback may keep it or write to it
-	err := guard("Get callback", func() (err error) { s, err = f(ctx, info, own); return err })
-	if err != nil {
-		c.faulted(string(id), err)
-		return nil
-	}
+	h.callbacks(func(ctx context.Context) {
+		err := c.guard(callbackGet, string(id), func() (err error) { s, err = f(ctx, h.info, own); return err })
+		if err != nil {
+			s = nil
+		}
+	})
 	return s
 }
 
-// callRemove tells the application that a session left the cache.
-func (c *Cache) callRemove(cause Cause, s *Session) {
+// callRemove tells the application that a session left the cache, and reports
+// whether it took note.
+func (c *Cache) callRemove(ctx context.Context, cause Cause, s *Session) bool {
 	f := c.RemoveCallback()
-	if f == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), DefaultCallbackTimeout)
-	defer cancel()
-	if err := guard("Remove callback", func() error { f(ctx, c, s, cause); return nil }); err != nil {
-		c.faulted(s.id, err)
-	}
-}
-
-// callAdmit reports whether the application admits the resumption.
-func (c *Cache) callAdmit(ctx context.Context, info ConnInfo, s *Session) (ok bool) {
-	f := c.callbacks.Admit
 	if f == nil {
 		return true
 	}
-	if err := guard("Admit callback", func() error { ok = f(ctx, info, s); return nil }); err != nil {
-		c.faulted(s.id, err)
-		return false
+	return c.guard(callbackRemove, s.id, func() error { f(ctx, c, s, cause); return nil }) == nil
+}
+
+// callEnd tells the application that a lineage or a Scope has ended.
+func (c *Cache) callEnd(ctx context.Context, r Removal) error {
+	f := c.cfg.Callbacks.End
+	if f == nil {
+		if c.GetCallback() == nil {
+			return nil
+		}
+		return errNoEnd
 	}
+	return c.guard(callbackEnd, "", func() error { return f(ctx, r) })
+}
+
+var errNoEnd = errors.New("halfshake: the removal holds in this process alone: Callbacks.Get is set and Callbacks.End is not, so the external cache was not told")
+
+// callAdmit reports whether the application admits the resumption.
+func (c *Cache) callAdmit(h *handshake, s *Session) (ok bool) {
+	f := c.cfg.Callbacks.Admit
+	if f == nil {
+		return true
+	}
+	h.callbacks(func(ctx context.Context) {
+		c.guard(callbackAdmit, s.id, func() error { ok = f(ctx, h.info, s); return nil })
+	})
 	return ok
 }
 
 // callAuthorize reports whether the application's own rung lets s pass.
-func (c *Cache) callAuthorize(info ConnInfo, s *Session) (ok bool) {
-	if c.authorize == nil {
+func (c *Cache) callAuthorize(h *handshake, s *Session) (ok bool) {
+	f := c.cfg.Authorize
+	if f == nil {
 		return true
 	}
-	if err := guard("Authorize", func() error { ok = c.authorize(info, s); return nil }); err != nil {
-		c.faulted(s.id, err)
-		return false
-	}
+	c.guard(callbackAuthorize, s.id, func() error { ok = f(h.info, s); return nil })
 	return ok
 }
 
-// SetNew sets the New callback; nil unsets it. Like the other setters it acts on
-// connections that are already open.
+// callVerifyPeerCertificate asks the tls.Config's VerifyPeerCertificate what crypto/tls
+// asks it in a full handshake, also for a client that sent no certificate. What it
+// answers is no failure of the callback's.
+func (c *Cache) callVerifyPeerCertificate(p proposal, f *found, authorities [][]*x509.Certificate) (ok bool) {
+	var chains [][]*x509.Certificate
+	if len(authorities) > 0 {
+		leaf, err := f.state.Leaf()
+		if err != nil {
+			return false
+		}
+		for _, chain := range authorities {
+			chains = append(chains, append([]*x509.Certificate{leaf}, chain...))
+		}
+	}
+	sent := make([][]byte, len(f.state.Certificates))
+	for i, der := range f.state.Certificates {
+		sent[i] = bytes.Clone(der) // the function may keep it or write to it
+	}
+	c.guard(callbackVerifyPeerCertificate, f.id, func() error {
+		ok = p.policy.config.VerifyPeerCertificate(sent, chains) == nil
+		return nil
+	})
+	return ok
+}
+
+// SetNewCallback sets the New callback; nil unsets it. Like the other setters it acts
+// on connections that are already open.
 func (c *Cache) SetNewCallback(f NewFunc) { c.onNew.Store(&f) }
 
 // NewCallback returns the New callback, nil when it is not set.
 func (c *Cache) NewCallback() NewFunc { return *c.onNew.Load() }
 
-// SetGet sets the Get callback; nil unsets it.
+// SetGetCallback sets the Get callback; nil unsets it.
 func (c *Cache) SetGetCallback(f GetFunc) { c.onGet.Store(&f) }
 
 // GetCallback returns the Get callback, nil when it is not set.
 func (c *Cache) GetCallback() GetFunc { return *c.onGet.Load() }
 
-// SetRemove sets the Remove callback; nil unsets it.
+// SetRemoveCallback sets the Remove callback; nil unsets it.
 func (c *Cache) SetRemoveCallback(f RemoveFunc) { c.onRemove.Store(&f) }
 
 // RemoveCallback returns the Remove callback, nil when it is not set.

@@ -14,7 +14,7 @@ const (
 	// DefaultTimeout is what SSL_CTX_set_timeout(3) names, and what nginx and
 	// httpd use.
 	DefaultTimeout = 300 * time.Second
-	// MaxTimeout is the longest life of a ticket in RFC 8446 section 4.6.1;
+	// MaxTimeout is the longest life of a ticket in RFC 9846 section 4.6.1;
 	// crypto/tls resumes nothing older.
 	MaxTimeout = 7 * 24 * time.Hour
 	// DefaultSize is SSL_SESSION_CACHE_MAX_SIZE_DEFAULT.
@@ -22,8 +22,12 @@ const (
 	// DefaultMaxBytes holds DefaultSize sessions of a client with a chain of
 	// two RSA-2048 certificates (3.5 kB each) with room to spare.
 	DefaultMaxBytes = 128 << 20
+	// DefaultMaxLineageAge applies to sessions that carry a client certificate:
+	// RFC 9846 section 4.6.1 wants the total lifetime of keying material limited
+	// by how likely the certificate is to be revoked.
+	DefaultMaxLineageAge = 24 * time.Hour
 	// DefaultCallbackTimeout is many times what a store on the same network needs,
-	// and what a person still takes for a slow page.
+	// and no longer than a person waits for a page.
 	DefaultCallbackTimeout = time.Second
 	// DefaultMaxPending bounds what clients hold that send no whole ClientHello:
 	// a goroutine each, and, for those that begin a large one, 128 KiB.
@@ -43,11 +47,11 @@ const (
 	UncleanCloseRemove
 )
 
-// Config configures a [Cache]. The zero Config is a good server cache. It may be
-// changed after [New] has returned without effect on the Cache.
+// Config configures a [Cache]. The zero Config is a good server cache. Changing it
+// after [New] has returned has no effect on the Cache.
 type Config struct {
 	// Mode says what is stored and where sessions are looked up; 0 is
-	// [ModeServer].
+	// [ModeServer]. Flags alone, without a side, are an error.
 	Mode Mode
 
 	// Timeout is how long a new session may be resumed, in whole seconds, at
@@ -68,22 +72,39 @@ type Config struct {
 	// asks for client certificates needs Scope or TrustID.
 	Scope string
 
-	// TrustID names the trust policy of a configuration (its roots, its checks
-	// in VerifyPeerCertificate or VerifyConnection): sessions made under one
-	// name are not resumed under another. It is called with each configuration
-	// that the application hands in or that its GetConfigForClient returns, and
-	// must be safe for concurrent use. Nil, or an empty name, is none.
+	// TrustID names what a configuration trusts, as far as it is in neither
+	// ClientCAs nor VerifyPeerCertificate, which every resumption asks again:
+	// sessions made under one name are not resumed under another. It is called with
+	// each configuration that the application hands in or that its
+	// GetConfigForClient returns, and must be safe for concurrent use. Nil, or an
+	// empty name, adds nothing to the Scope.
 	TrustID func(*tls.Config) string
 
 	// Authorize is the application's own rung of the ladder, the last but
-	// Admit: false is a full handshake. crypto/tls does not call
-	// VerifyPeerCertificate for a resumed session, and VerifyConnection can
-	// only fail the handshake. Nil lets all pass.
+	// Admit: false is a full handshake. VerifyConnection, the other hook that a
+	// resumption reaches, can only fail the handshake. Nil lets all pass.
 	Authorize func(ConnInfo, *Session) bool
 
-	// MaxLineageAge is how long after its first full handshake a chain of
-	// resumptions may go on; 0 is for ever. [Cache.ServerConfig] cannot follow
-	// a chain in TLS 1.3 and refuses it there.
+	// SkipVerifyPeerCertificate keeps the tls.Config's VerifyPeerCertificate from
+	// being asked before a session is resumed. crypto/tls does not ask it then, so
+	// what it would refuse would go on being served: set this only for a function
+	// with effects, and let Authorize decide what it decides.
+	SkipVerifyPeerCertificate bool
+
+	// ReverifyChains verifies a client's certificates anew, against today's
+	// ClientCAs, before a session is resumed. Without it a resumption asks whether a
+	// chain that was verified once is still in its time and ends in a certificate of
+	// ClientCAs: it does not see a constraint added with
+	// [x509.CertPool.AddCertWithConstraint]. It costs some 100 µs for each
+	// resumption with P-256 certificates.
+	ReverifyChains bool
+
+	// MaxLineageAge is how long after a full handshake sessions that descend from it
+	// may be resumed. 0 is [DefaultMaxLineageAge] for sessions with a client
+	// certificate and no limit for others; a negative duration is no limit; a
+	// positive one holds for all. A new session whose lineage cannot be told is not
+	// cached where a limit applies; the table in the package documentation says
+	// where that is.
 	MaxLineageAge time.Duration
 
 	// UncleanClose says what becomes of a session whose connection ended
@@ -103,12 +124,18 @@ type Config struct {
 	// Callbacks connect the cache to an external one.
 	Callbacks Callbacks
 
+	// CallbackTimeout is how long all callbacks of one handshake may take together,
+	// as their context tells them; 0 is [DefaultCallbackTimeout]. All Remove
+	// callbacks of one Flush, SetSize or Close have as long together.
+	CallbackTimeout time.Duration
+
 	// Logger receives failures of callbacks (warn) and, for each connection,
-	// why it was or was not resumed (debug). Nil is none.
+	// why it was or was not resumed (debug). Nil is [slog.Default] at warn and
+	// above, looked up for each line; a Logger over [slog.DiscardHandler] is silent.
 	Logger *slog.Logger
 
-	// Time returns the current time for timeouts; nil is [time.Now].
-	// Certificates are checked by the Time of the tls.Config in force.
+	// Time returns the current time for everything that the cache decides; nil is
+	// [time.Now]. Certificates are checked by the Time of the tls.Config in force.
 	Time func() time.Time
 }
 
@@ -118,18 +145,53 @@ func (cfg *Config) validate() error {
 	switch {
 	case cfg.Mode&^knownBits != 0:
 		return fmt.Errorf("halfshake: Config.Mode has unknown bits %#x; combine the constants of type Mode", uint16(cfg.Mode&^knownBits))
+	case cfg.Mode != 0 && cfg.Mode&(sideBits|ModeOff) == 0:
+		return fmt.Errorf("halfshake: Config.Mode is %v without a side; add ModeServer, or ModeOff to disable the cache", cfg.Mode)
 	case cfg.Timeout < 0 || cfg.Timeout > MaxTimeout || cfg.Timeout%time.Second != 0:
 		return fmt.Errorf("halfshake: Config.Timeout is %v; set whole seconds from 1s to %v, or 0 for %v", cfg.Timeout, MaxTimeout, DefaultTimeout)
 	case cfg.MaxBytes < 0 || cfg.MaxBytes > 0 && cfg.MaxBytes < oneSession:
 		return fmt.Errorf("halfshake: Config.MaxBytes is %d, which does not hold one session; set at least %d, or 0 for %d", cfg.MaxBytes, oneSession, DefaultMaxBytes)
-	case cfg.MaxLineageAge < 0:
-		return fmt.Errorf("halfshake: Config.MaxLineageAge is %v; set a positive duration, or 0 for no limit", cfg.MaxLineageAge)
 	case cfg.SessionIDs > SessionIDsAlways:
 		return fmt.Errorf("halfshake: Config.SessionIDs is %d; set SessionIDsOff, SessionIDsTicketless or SessionIDsAlways", cfg.SessionIDs)
 	case cfg.MaxPending < 0:
 		return fmt.Errorf("halfshake: Config.MaxPending is %d; set a positive number, or 0 for %d", cfg.MaxPending, DefaultMaxPending)
+	case cfg.CallbackTimeout < 0:
+		return fmt.Errorf("halfshake: Config.CallbackTimeout is %v; set a positive duration, or 0 for %v", cfg.CallbackTimeout, DefaultCallbackTimeout)
 	case cfg.UncleanClose > UncleanCloseRemove:
 		return fmt.Errorf("halfshake: Config.UncleanClose is %d; set UncleanCloseKeep or UncleanCloseRemove", cfg.UncleanClose)
 	}
 	return nil
+}
+
+// withDefaults returns cfg with its zeros replaced by what they stand for. Mode,
+// Timeout, Size and three of the callbacks can be set later, and have their values
+// elsewhere.
+func (cfg Config) withDefaults() Config {
+	if cfg.Mode == 0 {
+		cfg.Mode = ModeServer
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = DefaultMaxBytes
+	}
+	if cfg.MaxPending == 0 {
+		cfg.MaxPending = DefaultMaxPending
+	}
+	if cfg.CallbackTimeout == 0 {
+		cfg.CallbackTimeout = DefaultCallbackTimeout
+	}
+	if cfg.Time == nil {
+		cfg.Time = time.Now
+	}
+	return cfg
+}
+
+// maxLineageAge returns how old a lineage may be, 0 for no limit.
+func (cfg *Config) maxLineageAge(clientCertificate bool) time.Duration {
+	switch {
+	case cfg.MaxLineageAge < 0, cfg.MaxLineageAge == 0 && !clientCertificate:
+		return 0
+	case cfg.MaxLineageAge == 0:
+		return DefaultMaxLineageAge
+	}
+	return cfg.MaxLineageAge
 }

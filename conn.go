@@ -22,9 +22,9 @@ import (
 // Its methods are safe for concurrent use as those of a *tls.Conn are. A Conn
 // that is never closed tells the cache nothing of its end.
 type Conn struct {
-	cache  *Cache
-	state  *connState
-	choice engineChoice
+	transport *transport
+	handshake *handshake
+	choice    engineChoice
 
 	// opening is held while the engine is chosen, by what the client sends first;
 	// engine is nil before, and openErr what kept it from being chosen. With
@@ -34,10 +34,8 @@ type Conn struct {
 	openErr error
 
 	completion sync.Once
-	complete   atomic.Bool // the handshake is, and the cache has been told
 	notified   atomic.Bool // CloseWrite has sent close_notify
 	closed     atomic.Bool // Close has been called
-	ended      atomic.Bool // the session has been removed
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -54,15 +52,15 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &Conn{cache: c, state: c.newConnState(raw)}
-	conn.state.atCompletion = true
-	if c.sessionIDs == SessionIDsOff {
-		engine := c.cryptoTLS(p, conn.state)
+	t := c.newTransport(raw, p, true)
+	conn := &Conn{transport: t, handshake: t.handshake}
+	if c.cfg.SessionIDs == SessionIDsOff {
+		engine := c.cryptoTLS(p, t)
 		conn.engine.Store(&engine)
 		return conn, nil
 	}
-	conn.state.Conn = &replayed{Conn: raw}
-	conn.choice = c.newEngineChoice(config, p)
+	t.Conn = &replayed{Conn: raw}
+	conn.choice = c.newEngineChoice(p)
 	return conn, nil
 }
 
@@ -81,7 +79,7 @@ func (c *Conn) open(ctx context.Context) (servedConn, error) {
 		c.openErr = err
 		return nil, err
 	}
-	engine := c.choice.open(ctx, c.state, data, hello)
+	engine := c.choice.open(ctx, c.transport, data, hello)
 	c.engine.Store(&engine)
 	return engine, nil
 }
@@ -97,7 +95,7 @@ func (c *Conn) opened() servedConn {
 // readHello reads the ClientHello, and has it come again. As in crypto/tls, the end
 // of the context closes the connection.
 func (c *Conn) readHello(ctx context.Context) (data, hello []byte, err error) {
-	below := c.state.Conn.(*replayed)
+	below := c.transport.Conn.(*replayed)
 	inTime := context.AfterFunc(ctx, func() { below.Close() })
 	data, hello, err = readHello(below.Conn)
 	if !inTime() {
@@ -121,10 +119,10 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 		return err
 	}
 	c.completion.Do(func() {
-		if !c.isTLS12() {
-			c.state.complete(ctx, c.cache, engine.ConnectionState())
+		if h := c.handshake; h.verified && !c.isTLS12() {
+			h.ctx = ctx // that of the engine's own has ended
+			h.completed(h.resuming)
 		}
-		c.complete.Store(true)
 	})
 	return nil
 }
@@ -142,8 +140,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.opened().Read(b)
-	if err == io.EOF && c.state.broken.Load() == nil { // the client's close_notify
-		c.state.settled.Store(true)
+	if err == io.EOF && c.transport.broken.Load() == nil { // the client's close_notify
+		c.transport.settled.Store(true)
 	}
 	c.judge(err, err != nil && !c.fromTransport(err))
 	return n, err
@@ -179,16 +177,16 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) Close() error {
 	engine := c.opened()
 	if engine == nil {
-		return c.state.Close() // nothing to say before the client has spoken
+		return c.transport.Close() // nothing to say before the client has spoken
 	}
 	if c.closed.Swap(true) {
 		return engine.Close()
 	}
-	c.state.settled.Store(true)
-	before := c.state.writes.Load()
+	c.transport.settled.Store(true)
+	before := c.transport.writes.Load()
 	err := engine.Close()
-	if c.state.writes.Load() == before && !c.notified.Load() {
-		c.state.broken.CompareAndSwap(nil, &errInterrupted)
+	if c.transport.writes.Load() == before && !c.notified.Load() {
+		c.transport.broken.CompareAndSwap(nil, &errInterrupted)
 	}
 	c.judge(err, false)
 	return err
@@ -199,18 +197,15 @@ var (
 	errEarlyCloseWrite = errors.New("halfshake: CloseWrite called before the handshake was complete")
 )
 
-// judge removes the connection's session, once, when err or the transport says
-// that it must not be resumed: after a fatal alert, sent or received, as libssl
-// does, and after an end without close_notify, as Config.UncleanClose says. A
-// connection whose handshake is not complete has proved nothing and removes
-// nothing.
+// judge tells the cache how the connection has ended, if it has: after a fatal alert
+// or without close_notify. Package tls12 does so by itself.
 func (c *Conn) judge(err error, fatal bool) {
 	switch {
-	case !c.complete.Load() || c.isTLS12():
+	case c.isTLS12():
 	case fatal || isAlert(err):
-		c.end(CauseAlert)
-	case c.state.broken.Load() != nil && c.cache.uncleanClose == UncleanCloseRemove:
-		c.end(CauseUncleanClose)
+		c.handshake.ended(endedInAlert)
+	case c.transport.broken.Load() != nil:
+		c.handshake.ended(endedUncleanly)
 	}
 }
 
@@ -218,7 +213,7 @@ func (c *Conn) judge(err error, fatal bool) {
 // as it should. Whatever else crypto/tls returns from a Read is a violation of the
 // protocol, for which it has sent an alert, though not every such error says so.
 func (c *Conn) fromTransport(err error) bool {
-	broken := c.state.broken.Load()
+	broken := c.transport.broken.Load()
 	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, os.ErrDeadlineExceeded) || broken != nil && errors.Is(err, *broken)
 }
@@ -228,19 +223,6 @@ func (c *Conn) fromTransport(err error) bool {
 func isAlert(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && (op.Op == "remote error" || op.Op == "local error")
-}
-
-// end removes the session that the client would resume next: the one that this
-// connection made or, where it made none, as in TLS 1.2, the one it resumed.
-func (c *Conn) end(cause Cause) {
-	if c.ended.Swap(true) {
-		return
-	}
-	if s := c.state.issued.Load(); s != nil {
-		c.cache.remove(s, cause)
-	} else if s := c.state.resumed.Load(); s != nil {
-		c.cache.remove(s, cause)
-	}
 }
 
 // ConnectionState returns what was agreed; see [tls.Conn.ConnectionState]. It is
@@ -254,19 +236,19 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 
 // NetConn returns a connection below the TLS engine, on which [SessionOf] works;
 // its own NetConn method returns the one that was handed to [Cache.Server].
-func (c *Conn) NetConn() net.Conn { return c.state }
+func (c *Conn) NetConn() net.Conn { return c.transport }
 
 // LocalAddr returns the local address.
-func (c *Conn) LocalAddr() net.Addr { return c.state.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.transport.LocalAddr() }
 
 // RemoteAddr returns the client's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.state.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.transport.RemoteAddr() }
 
 // SetDeadline sets both deadlines; see [tls.Conn.SetDeadline].
-func (c *Conn) SetDeadline(t time.Time) error { return c.state.SetDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error { return c.transport.SetDeadline(t) }
 
 // SetReadDeadline sets the deadline of reads; see [tls.Conn.SetReadDeadline].
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.state.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.transport.SetReadDeadline(t) }
 
 // SetWriteDeadline sets the deadline of writes; see [tls.Conn.SetWriteDeadline].
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.state.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.SetWriteDeadline(t) }

@@ -71,7 +71,7 @@ func TestConnEnds(t *testing.T) {
 		}, 0},
 		{"the client's transport ends", func(p pair) { p.near.Close(); p.server.Read(make([]byte, 1)); p.server.Close() }, CauseUncleanClose},
 		{"the server's transport ends", func(p pair) {
-			p.server.state.Conn.Close()
+			p.server.transport.Conn.Close()
 			p.server.Read(make([]byte, 1))
 			p.server.Close()
 		}, CauseUncleanClose},
@@ -89,7 +89,7 @@ func TestConnEnds(t *testing.T) {
 		}, CauseAlert},
 		{"a fatal alert from the client", func(p pair) {
 			go p.client.Read(make([]byte, 1))
-			p.server.state.Conn.Write([]byte("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)))
+			p.server.transport.Conn.Write([]byte("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)))
 			p.server.Read(make([]byte, 1))
 		}, CauseAlert},
 	}
@@ -151,8 +151,8 @@ func TestCloseDuringWriteIsUnclean(t *testing.T) {
 			}
 		}
 	}()
-	for was := uint64(0); was != p.server.state.writes.Load(); time.Sleep(50 * time.Millisecond) {
-		was = p.server.state.writes.Load() // until the transport takes no more
+	for was := uint64(0); was != p.server.transport.writes.Load(); time.Sleep(50 * time.Millisecond) {
+		was = p.server.transport.writes.Load() // until the transport takes no more
 	}
 	p.server.Close()
 	<-writing

@@ -186,7 +186,7 @@ func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
 // crypto/tls directly.
 func TestOneDoorToSessionState(t *testing.T) {
 	allowed := func(file string) bool {
-		return file == "server.go" || file == "client.go" || strings.HasPrefix(file, "internal/sessionstate/") ||
+		return file == "cryptotls.go" || file == "serverconfig.go" || strings.HasPrefix(file, "internal/sessionstate/") ||
 			strings.HasPrefix(file, "bench/") || strings.HasPrefix(file, "interop/")
 	}
 	seen := 0
@@ -197,7 +197,7 @@ func TestOneDoorToSessionState(t *testing.T) {
 		uses := sessionStateUses(t, s)
 		seen += len(uses)
 		if len(uses) > 0 && !allowed(s.path) {
-			t.Errorf("%s names crypto/tls's session state: only server.go, client.go and internal/sessionstate do; pass its bytes, or a type of internal/sessionstate", uses[0])
+			t.Errorf("%s names crypto/tls's session state: only cryptotls.go, serverconfig.go and internal/sessionstate do; pass its bytes, or a type of internal/sessionstate", uses[0])
 		}
 	}
 	if seen == 0 {

@@ -11,59 +11,48 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// engine12 is what package tls12 asks and tells the cache for one connection. It
-// goes through the same two doors as the hooks of crypto/tls do, and its sessions
-// have the same form: each engine resumes what the other has made, as long as the
-// client offers it.
-type engine12 struct {
-	cache  *Cache
-	policy policy
-	conn   *connState
+// engine12 is the adapter between package tls12 and the events of a handshake. Its
+// sessions have the form of crypto/tls's: each engine resumes what the other has made,
+// as long as the client offers it.
+type engine12 struct{ *handshake }
+
+var _ tls12.Sessions = engine12{}
+
+// hello brings the handshake up to what the client offers.
+func (e engine12) hello(ctx context.Context, hello *tls12.ClientHello) *handshake {
+	e.ctx = ctx
+	e.negotiated(hello.ServerName, hello.ALPN, tls.VersionTLS12)
+	return e.handshake
 }
 
-var _ tls12.Sessions = (*engine12)(nil)
-
-func (e *engine12) info(hello *tls12.ClientHello) ConnInfo {
-	return ConnInfo{
-		RemoteAddr: e.conn.RemoteAddr(), LocalAddr: e.conn.LocalAddr(),
-		ServerName: hello.ServerName, ALPN: hello.ALPN, Version: tls.VersionTLS12,
-	}
-}
-
-// Lookup is the door for a session that the client proposes.
-func (e *engine12) Lookup(ctx context.Context, hello *tls12.ClientHello, id []byte) *tls12.Session {
-	e.conn.proposed = true
-	p := proposal{
-		ctx: ctx, info: e.info(hello), policy: e.policy, id: id,
-		offered: slices.DeleteFunc(slices.Clone(hello.CipherSuites), func(suite uint16) bool { return !tls12.HasSuite(suite) }),
-	}
-	s, internal := e.cache.lookup(p)
-	if s == nil {
+// Lookup reports that the client proposes an id.
+func (e engine12) Lookup(ctx context.Context, hello *tls12.ClientHello, id []byte) *tls12.Session {
+	h := e.hello(ctx, hello)
+	h.offered = slices.DeleteFunc(slices.Clone(hello.CipherSuites), func(suite uint16) bool { return !tls12.HasSuite(suite) })
+	f := h.propose(id, 0)
+	h.offered = nil
+	if f == nil {
 		return nil
 	}
-	session, err := e.decode(s)
+	session, err := e.decode(f)
 	if err != nil {
-		e.cache.undecodable(p, s, internal)
+		h.undecodable(f)
 		return nil
 	}
-	e.conn.candidate = s
 	return session
 }
 
 // decode turns a session of the cache into one of package tls12.
-func (e *engine12) decode(s *Session) (*tls12.Session, error) {
-	st, err := sessionstate.Parse(s.state)
-	if err != nil {
-		return nil, err
-	}
+func (e engine12) decode(f *found) (*tls12.Session, error) {
+	st := f.state
 	peer, err := st.PeerCertificates()
 	if err != nil {
 		return nil, err
 	}
 	session := &tls12.Session{
-		ID: []byte(s.id), MasterSecret: st.Secret, CipherSuite: st.CipherSuite,
+		ID: []byte(f.id), MasterSecret: st.Secret, CipherSuite: st.CipherSuite,
 		ExtendedMasterSecret: st.ExtendedMasterSecret, CreatedAt: time.Unix(int64(st.CreatedAt), 0),
-		ServerName: s.serverName, ALPN: s.alpn, CurveID: st.CurveID,
+		ServerName: f.serverName, ALPN: f.alpn, CurveID: st.CurveID,
 	}
 	if len(peer) > 0 {
 		session.PeerCertificates = peer
@@ -72,38 +61,25 @@ func (e *engine12) decode(s *Session) (*tls12.Session, error) {
 	return session, err
 }
 
-// NewID returns an id if the session that is being made may be cached.
-func (e *engine12) NewID(_ context.Context, hello *tls12.ClientHello) []byte {
-	return e.cache.announcedID(e.info(hello), e.policy)
+// NewID reports that an id is needed.
+func (e engine12) NewID(ctx context.Context, hello *tls12.ClientHello) []byte {
+	return e.hello(ctx, hello).newID()
 }
 
-// Completed is the door for a session that was made; the client's Finished has
-// been verified.
-func (e *engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *tls12.Session) {
-	if s != nil {
-		if made := e.encode(hello, s); made != nil {
-			e.conn.pending = &pendingSession{info: e.info(hello), session: made}
-		}
-	} else if !hello.ExtendedMasterSecret && e.cache.Mode().serverStores() {
-		e.cache.notCached(e.info(hello), RefusedExtendedMasterSecret)
+// Completed reports a full handshake, and the session that it made.
+func (e engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *tls12.Session) {
+	h := e.hello(ctx, hello)
+	switch {
+	case s != nil:
+		e.made(s)
+	case !hello.ExtendedMasterSecret && h.cache.storesSessions():
+		h.notCached(RefusedExtendedMasterSecret)
 	}
-	e.finish(ctx, hello, false)
+	h.completed(false)
 }
 
-// Resumed confirms the session that Lookup found: the client has proved that it
-// has the secret.
-func (e *engine12) Resumed(ctx context.Context, hello *tls12.ClientHello, _ *tls12.Session) {
-	e.finish(ctx, hello, true)
-}
-
-func (e *engine12) finish(ctx context.Context, hello *tls12.ClientHello, resumed bool) {
-	e.conn.verified = true
-	e.conn.complete(ctx, e.cache, tls.ConnectionState{Version: tls.VersionTLS12, ServerName: hello.ServerName, DidResume: resumed})
-}
-
-// encode turns a session of package tls12 into one of the cache; nil if it is not
-// to be cached.
-func (e *engine12) encode(hello *tls12.ClientHello, s *tls12.Session) *Session {
+// made encodes a session as crypto/tls does.
+func (e engine12) made(s *tls12.Session) {
 	st := &sessionstate.State{
 		Version: tls.VersionTLS12, CipherSuite: s.CipherSuite, CreatedAt: uint64(s.CreatedAt.Unix()),
 		Secret: s.MasterSecret, ExtendedMasterSecret: s.ExtendedMasterSecret, CurveID: s.CurveID,
@@ -114,10 +90,10 @@ func (e *engine12) encode(hello *tls12.ClientHello, s *tls12.Session) *Session {
 	}
 	state, err := sessionstate.Build(st)
 	if err != nil { // a chain of more than its lengths can hold
-		e.cache.notCached(e.info(hello), RefusedTooLarge)
-		return nil
+		e.notCached(RefusedTooLarge)
+		return
 	}
-	return e.cache.newSession(established{info: e.info(hello), policy: e.policy, state: state, id: s.ID})
+	e.handshake.made(state, s.ID, false)
 }
 
 func ders(certs []*x509.Certificate) [][]byte {
@@ -128,15 +104,17 @@ func ders(certs []*x509.Certificate) [][]byte {
 	return out
 }
 
-// Ended removes the connection's session after a fatal alert, and after an unclean
-// end as Config.UncleanClose says.
-func (e *engine12) Ended(_ *tls12.Session, how tls12.Ending) {
-	s := e.conn.current()
-	switch {
-	case s == nil:
-	case how == tls12.AlertEnd:
-		e.cache.remove(s, CauseAlert)
-	case how == tls12.UncleanEnd && e.cache.uncleanClose == UncleanCloseRemove:
-		e.cache.remove(s, CauseUncleanClose)
+// Resumed reports a resumption: the client has proved that it has the secret.
+func (e engine12) Resumed(ctx context.Context, hello *tls12.ClientHello, _ *tls12.Session) {
+	e.hello(ctx, hello).completed(true)
+}
+
+// Ended reports how the connection ended.
+func (e engine12) Ended(_ *tls12.Session, how tls12.Ending) {
+	switch how {
+	case tls12.AlertEnd:
+		e.ended(endedInAlert)
+	case tls12.UncleanEnd:
+		e.ended(endedUncleanly)
 	}
 }

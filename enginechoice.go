@@ -15,8 +15,7 @@ type engineChoice struct {
 	reader *tls.Config // for withHello, where the application asks; see asks
 }
 
-func (c *Cache) newEngineChoice(config *tls.Config, p policy) engineChoice {
-	p.config = config.Clone() // whatever the application does to its own later
+func (c *Cache) newEngineChoice(p policy) engineChoice {
 	e := engineChoice{cache: c, policy: p}
 	if e.asks() {
 		e.reader = helloReader(p.config)
@@ -35,22 +34,22 @@ type servedConn interface {
 // open chooses for a connection of which data has been read, and comes again; hello is
 // the ClientHello in it. Where there is none, or a malformed one, crypto/tls is to refuse
 // it.
-func (e engineChoice) open(ctx context.Context, state *connState, data, hello []byte) (conn servedConn) {
+func (e engineChoice) open(ctx context.Context, t *transport, data, hello []byte) (conn servedConn) {
 	switch {
 	case hello == nil:
 	case e.asks():
-		if withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
+		if withHello(ctx, data, e.reader, t, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, t) }) {
 			return conn
 		}
 	default:
 		if info := tls12.HelloInfo(hello); info != nil {
-			conn = e.open12(info, nil, state)
+			conn = e.open12(info, nil, t)
 		}
 		if conn != nil {
 			return conn
 		}
 	}
-	return e.cache.cryptoTLS(e.policy, state)
+	return e.cache.cryptoTLS(e.policy, t)
 }
 
 // asks reports whether only crypto/tls can tell what is in force for a client: it makes
@@ -61,43 +60,48 @@ func (e engineChoice) asks() bool {
 }
 
 // cryptoTLS serves a connection where there is no choice.
-func (c *Cache) cryptoTLS(p policy, state *connState) servedConn {
-	return tls.Server(state, c.hooked(p.config, p, state))
+func (c *Cache) cryptoTLS(p policy, t *transport) servedConn {
+	config := c.hooked(p.config, p, oneHandshake{t.handshake}, c.resumesNothing())
+	if t.handshake.exact {
+		return tls.Server(t, config)
+	}
+	return tls.Server(&watchedTransport{transport: t}, config)
 }
 
 // openFor asks the application's GetConfigForClient, once, and serves the client
 // with what it says. A panic of its ends the connection, not the process, as in a
 // handshake under net/http.
-func (e engineChoice) openFor(hello *tls.ClientHelloInfo, state *connState) servedConn {
+func (e engineChoice) openFor(hello *tls.ClientHelloInfo, t *transport) servedConn {
 	var chosen *tls.Config
 	var failed error
 	if e.policy.config.GetConfigForClient != nil {
-		failed = guard("GetConfigForClient", func() (err error) {
+		failed = recovered(func() (err error) {
 			chosen, err = e.policy.config.GetConfigForClient(hello)
 			return err
 		})
 	}
 	if failed == nil {
-		if conn := e.open12(hello, chosen, state); conn != nil {
+		if conn := e.open12(hello, chosen, t); conn != nil {
 			return conn
 		}
 	}
-	answered := e.policy.config.Clone()
-	answered.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, failed }
-	return tls.Server(state, e.cache.hooked(answered, e.policy, state))
+	answered := e.policy
+	answered.config = answered.config.Clone()
+	answered.config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, failed }
+	return e.cache.cryptoTLS(answered, t)
 }
 
 // open12 returns a connection of package tls12, or nil if crypto/tls is to serve.
-func (e engineChoice) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, state *connState) servedConn {
+func (e engineChoice) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, t *transport) servedConn {
 	p := e.policy
 	if chosen != nil {
 		p = e.cache.policyOf(chosen)
-		p.config = chosen.Clone()
 	}
-	if !e.cache.sessionIDs.takes(hello, p.config) {
+	if !e.cache.cfg.SessionIDs.takes(hello, p.config) {
 		return nil
 	}
-	conn, err := tls12.Server(state, p.config, &engine12{cache: e.cache, policy: p, conn: state})
+	t.handshake.policy, t.handshake.exact = p, true
+	conn, err := tls12.Server(t, p.config, engine12{t.handshake})
 	if err != nil {
 		return nil
 	}

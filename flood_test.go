@@ -68,8 +68,7 @@ func floodOne(t *testing.T, c *Cache, opens []opener) func() {
 	}
 	return func() {
 		s := made[versions[n.Add(1)%2]]
-		info := ConnInfo{ServerName: s.serverName, Version: s.version}
-		c.establish(t.Context(), info, c.newSession(established{info: info, policy: policyWith(&tls.Config{}, "", ""), state: s.state}), false)
+		makes(c, policyWith(&tls.Config{}, "", ""), s.serverName, s.version, s.state)
 	}
 }
 

@@ -73,8 +73,8 @@ func checkCache(t testing.TB, c *Cache) {
 	if int(st.Number) != len(seen) || int(st.Bytes) != bytes {
 		t.Errorf("Stats says %d sessions of %d bytes; they are %d of %d", st.Number, st.Bytes, len(seen), bytes)
 	}
-	if size := c.Size(); size > 0 && len(seen) > size || int64(bytes) > c.maxBytes {
-		t.Errorf("%d sessions of %d bytes; the bounds are %d and %d", len(seen), bytes, size, c.maxBytes)
+	if size := c.Size(); size > 0 && len(seen) > size || int64(bytes) > c.cfg.MaxBytes {
+		t.Errorf("%d sessions of %d bytes; the bounds are %d and %d", len(seen), bytes, size, c.cfg.MaxBytes)
 	}
 }
 
@@ -132,7 +132,7 @@ var (
 	viaServer = door{"Server", func(t testing.TB, c *Cache, config *tls.Config) opener {
 		return func(raw net.Conn) handshaker {
 			conn := must(c.Server(raw, config))(t)
-			if c.sessionIDs != SessionIDsOff {
+			if c.cfg.SessionIDs != SessionIDsOff {
 				return byID{conn}
 			}
 			return conn
@@ -143,7 +143,7 @@ var (
 	// viaIDs is a listener that resumes TLS 1.2 by session id: the engine is
 	// package tls12's, on both sides.
 	viaIDs = door{"session ids", func(t testing.TB, c *Cache, config *tls.Config) opener {
-		c.sessionIDs = SessionIDsAlways
+		c.cfg.SessionIDs = SessionIDsAlways
 		inner := newQueue(0)
 		l := must(c.NewListener(inner, config))(t)
 		t.Cleanup(func() { l.Close() })
@@ -153,7 +153,7 @@ var (
 
 // viaServerIDs is the same without a listener.
 var viaServerIDs = door{"Server, session ids", func(t testing.TB, c *Cache, config *tls.Config) opener {
-	c.sessionIDs = SessionIDsAlways
+	c.cfg.SessionIDs = SessionIDsAlways
 	return viaServer.open(t, c, config)
 }}
 
@@ -260,6 +260,7 @@ func (c *client) config() *tls.Config {
 		CipherSuites: c.suites, NextProtos: c.protos,
 		ClientSessionCache: c.jar, KeyLogWriter: testsecrets.KeyLog(),
 	}
+	cfg.InsecureSkipVerify = c.serverName == "" // which has nothing to verify
 	if c.cert != nil {
 		cfg.Certificates = []tls.Certificate{*c.cert}
 	}
@@ -470,4 +471,30 @@ func wantRefused(t testing.TB, c *Cache, want Refusal) {
 // TrustID.
 func policyWith(config *tls.Config, scope, trustID string) policy {
 	return policy{config: config, scope: scope, scopeID: scopeIDOf(scope), trustID: trustID}
+}
+
+// proposing is the proposal of s by a client of that name, under a policy.
+func proposing(c *Cache, p policy, s *Session, serverName string) proposal {
+	h := c.newHandshake(p, nil)
+	h.negotiated(serverName, "", s.version)
+	return proposal{handshake: h, id: s.ID(), suite: s.suite}
+}
+
+// makes has a handshake make a session of that state, as an engine does that shows no
+// Finished, and returns it.
+func makes(c *Cache, p policy, serverName string, version uint16, state []byte) *Session {
+	h := c.newHandshake(p, nil)
+	h.negotiated(serverName, "", version)
+	return h.made(state, nil, false)
+}
+
+// handshakeOf returns what the cache knows of a connection of its own.
+func handshakeOf(conn net.Conn) *handshake {
+	switch below := conn.(interface{ NetConn() net.Conn }).NetConn().(type) {
+	case *transport:
+		return below.handshake
+	case *watchedTransport:
+		return below.handshake
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package halfshake
 import (
 	"container/list"
 	"context"
-	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -36,10 +35,10 @@ type accepted struct {
 	err  error
 }
 
-func newHelloListener(inner net.Listener, c *Cache, config *tls.Config, p policy) *helloListener {
+func newHelloListener(inner net.Listener, c *Cache, p policy) *helloListener {
 	l := &helloListener{
-		inner: inner, cache: c, choice: c.newEngineChoice(config, p), reading: list.New(),
-		ready: make(chan accepted), places: make(chan struct{}, c.maxPending),
+		inner: inner, cache: c, choice: c.newEngineChoice(p), reading: list.New(),
+		ready: make(chan accepted), places: make(chan struct{}, c.cfg.MaxPending),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.work.Go(l.acceptAll)
@@ -139,10 +138,7 @@ func (l *helloListener) pend(raw net.Conn, e *list.Element) {
 	data, hello, err := l.read(raw, e)
 	var conn net.Conn
 	if err == nil {
-		err = guard("the choice of an engine", func() error { conn = l.open(raw, data, hello); return nil })
-		if err != nil {
-			l.cache.faulted("", err)
-		}
+		err = l.cache.guard(callbackEngineChoice, "", func() error { conn = l.open(raw, data, hello); return nil })
 	}
 	if err != nil || !l.deliver(accepted{conn: conn}) {
 		raw.Close()
@@ -177,7 +173,7 @@ func (l *helloListener) open(raw net.Conn, data, hello []byte) net.Conn {
 		ctx, cancel = context.WithTimeout(l.ctx, handshakeTimeout12)
 		defer cancel()
 	}
-	conn := l.choice.open(ctx, l.cache.newConnState(&replayed{Conn: raw, data: data}), data, hello)
+	conn := l.choice.open(ctx, l.cache.newTransport(&replayed{Conn: raw, data: data}, l.choice.policy, false), data, hello)
 	if conn12, ok := conn.(*tls12.Conn); ok {
 		conn12.LimitHandshake(handshakeTimeout12)
 	}

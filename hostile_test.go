@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -219,10 +218,10 @@ func TestCloseEndsFlights(t *testing.T) {
 	open, cl := viaConfig.open(t, c, serverConfig()), newClient(tls.VersionTLS12)
 	connectOK(t, open, cl)
 	send(t, open, helloWithTicket(cl.jar.id()))
-	if len(c.inFlight.younger) != 1 {
+	if c.join.len() != 1 {
 		t.Fatal("no flight is left behind")
 	}
-	if c.Close(); len(c.inFlight.younger) != 0 {
+	if c.Close(); c.join.len() != 0 {
 		t.Error("a flight outlives Close")
 	}
 }
@@ -238,9 +237,8 @@ func TestHelloIsNotKept(t *testing.T) {
 		if err := server.HandshakeContext(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		state := server.(interface{ NetConn() net.Conn }).NetConn().(*connState)
-		if state.offered != nil {
-			t.Errorf("%s: %d suites are kept", d.name, len(state.offered))
+		if n := len(handshakeOf(server).offered); n != 0 {
+			t.Errorf("%s: %d suites are kept", d.name, n)
 		}
 		near.Close()
 		server.Close()
@@ -343,7 +341,7 @@ func TestSharedSessionIsNotWritten(t *testing.T) {
 					t.Errorf("not resumed: %v, %v", o.clientErr, o.serverErr)
 				}
 				clear(s.ID())
-				if ss, err := sessionstate.Resumable(s.state); err == nil {
+				if ss, err := sessionstate.Resumable(s.state, false); err == nil {
 					ss.Extra = append(ss.Extra, []byte("a layer above"))
 				}
 			})
@@ -364,7 +362,7 @@ func TestRefusalsLeaveNothing(t *testing.T) {
 		store := newShelf()
 		c := newCache(t, Config{Callbacks: Callbacks{Get: store.callbacks().Get}})
 		s := madeUnder(t, c, serverConfig(), tls.VersionTLS13)
-		c.Remove(s)
+		c.internal.Drop(sessionEntry{s})
 		store.sessions[s.id] = must(s.MarshalBinary())(t)
 		open := d.open(t, c, serverConfig())
 		for range 100 {
@@ -373,8 +371,8 @@ func TestRefusalsLeaveNothing(t *testing.T) {
 		}
 		want := map[string]uint64{"ServerConfig": 200, "NewListener": 200, "Server": 0}[d.name]
 		_, copied := c.internal.Get(s.id)
-		if st := c.Stats(); copied || st.Number != want || st.Refused[RefusedScope] != 100 || len(c.inFlight.younger) != 0 {
-			t.Errorf("%s: copied %v, %d in flight; %+v", d.name, copied, len(c.inFlight.younger), st)
+		if st := c.Stats(); copied || st.Number != want || st.Refused[RefusedScope] != 100 || c.join.len() != 0 {
+			t.Errorf("%s: copied %v, %d in flight; %+v", d.name, copied, c.join.len(), st)
 		}
 	}
 }

@@ -74,10 +74,9 @@ func TestLadder(t *testing.T) {
 		}
 		for i, rung := range rungs {
 			s := *good
-			p := proposal{ctx: t.Context(), id: good.ID(), suite: good.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
-				policy: policyWith(verifying(), "test", "")}
+			p := proposing(c, policyWith(verifying(), "test", ""), good, "a.example")
 			rung.change(&p, &s)
-			if got := c.refuse(p, &s); got != rung.want {
+			if got := c.refuse(p, &found{Session: &s}); got != rung.want {
 				t.Errorf("%s: rung %d: %v, want %v", tls.VersionName(version), i, got, rung.want)
 			}
 		}
@@ -107,10 +106,9 @@ func TestLadderClientCertificate(t *testing.T) {
 		c := newCache(t, Config{Scope: "test"})
 		with, without := *madeUnder(t, c, verifying(), version), *madeUnder(t, c, serverConfig(), version)
 		forged := func(s *Session, config *tls.Config) Refusal {
-			p := proposal{ctx: t.Context(), id: s.ID(), suite: s.suite, info: ConnInfo{Version: version, ServerName: "a.example"},
-				policy: policyWith(config, "test", "")}
+			p := proposing(c, policyWith(config, "test", ""), s, "a.example")
 			s.scope = p.policy.digest("a.example")
-			return c.refuse(p, s)
+			return c.refuse(p, &found{Session: s})
 		}
 		for _, auth := range []tls.ClientAuthType{tls.RequireAnyClientCert, tls.RequireAndVerifyClientCert} {
 			config := verifying()
@@ -131,11 +129,11 @@ func TestNoExtendedMasterSecret(t *testing.T) {
 	c := newCache(t, Config{})
 	s := *madeUnder(t, c, serverConfig(), tls.VersionTLS12)
 	s.state = withoutEMS(t, s.state)
-	p := proposal{ctx: t.Context(), id: s.ID(), info: ConnInfo{Version: s.version, ServerName: "a.example"}, policy: policyWith(serverConfig(), "", "")}
-	if got := c.refuse(p, &s); got != RefusedExtendedMasterSecret {
+	p := proposing(c, policyWith(serverConfig(), "", ""), &s, "a.example")
+	if got := c.refuse(p, &found{Session: &s}); got != RefusedExtendedMasterSecret {
 		t.Errorf("resuming: %v", got)
 	}
-	if got := c.newSession(established{info: p.info, policy: p.policy, state: s.state}); got != nil {
+	if got := makes(c, p.policy, "a.example", s.version, s.state); got != nil {
 		t.Error("cached a session without extended master secret")
 	}
 	wantRefused(t, c, RefusedExtendedMasterSecret)

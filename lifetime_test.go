@@ -56,7 +56,7 @@ func TestExpiredExternalSession(t *testing.T) {
 		connectOK(t, d.open(t, newCache(t, Config{Time: clk.Now, Callbacks: store.callbacks()}), serverConfig()), cl)
 		offered := cl.jar.id()
 		clk.Advance(DefaultTimeout + time.Second)
-		c := newCache(t, Config{Mode: ModeUpdateTime, Time: clk.Now, Callbacks: store.callbacks()})
+		c := newCache(t, Config{Mode: ModeServer | ModeUpdateTime, Time: clk.Now, Callbacks: store.callbacks()})
 		if connectOK(t, d.open(t, c, serverConfig()), cl).resumed {
 			t.Error("an expired session was resumed")
 		}
@@ -69,10 +69,10 @@ func TestExpiredExternalSession(t *testing.T) {
 // SSL_SESS_CACHE_UPDATE_TIME: the timeout counts from the last use, as the manual
 // page says (in libssl the flag has no effect on an internal hit).
 func TestUpdateTime(t *testing.T) {
-	for _, mode := range []Mode{ModeServer, ModeUpdateTime} {
+	for _, mode := range []Mode{ModeServer, ModeServer | ModeUpdateTime} {
 		forAll(t, func(t *testing.T, d door, version uint16) {
-			if d.name == "ServerConfig" && version == tls.VersionTLS13 {
-				return // its hooks do not learn which session was resumed
+			if d.name == "ServerConfig" {
+				return // see TestReplayRenewsNothing
 			}
 			clk := newClock()
 			c := newCache(t, Config{Mode: mode, Timeout: 10 * time.Second, Time: clk.Now})
@@ -83,7 +83,7 @@ func TestUpdateTime(t *testing.T) {
 				clk.Advance(8 * time.Second)
 				connectOK(t, open, cl)
 			}
-			if hits := c.Stats().Hits; hits != map[Mode]uint64{ModeServer: 1, ModeUpdateTime: 3}[mode] {
+			if hits := c.Stats().Hits; hits != map[Mode]uint64{ModeServer: 1, ModeServer | ModeUpdateTime: 3}[mode] {
 				t.Errorf("%v: %d hits", mode, hits)
 			}
 			clk.Advance(11 * time.Second)
@@ -96,7 +96,7 @@ func TestUpdateTime(t *testing.T) {
 
 func TestUpdateTimeOnAdd(t *testing.T) {
 	clk := newClock()
-	c := newCache(t, Config{Mode: ModeUpdateTime, Time: clk.Now})
+	c := newCache(t, Config{Mode: ModeServer | ModeUpdateTime, Time: clk.Now})
 	s := testSession(c, 10)
 	clk.Advance(9 * time.Second)
 	c.Add(s)
@@ -112,13 +112,14 @@ func TestUpdateTimeOnAdd(t *testing.T) {
 // SSL_SESS_CACHE_NO_AUTO_CLEAR: expired sessions are flushed at every 255th
 // completed handshake, by this cache's own count.
 func TestAutoClear(t *testing.T) {
-	for _, mode := range []Mode{ModeServer, ModeNoAutoClear, ModeClient} {
+	for _, mode := range []Mode{ModeServer, ModeServer | ModeNoAutoClear, ModeClient} {
 		forAll(t, func(t *testing.T, d door, version uint16) {
 			clk := newClock()
-			c := newCache(t, Config{Mode: mode, Time: clk.Now})
+			c := newCache(t, Config{Time: clk.Now})
 			c.Add(testSession(c, 10))
 			clk.Advance(11 * time.Second)
 			open, cl := d.open(t, c, serverConfig()), newClient(version)
+			c.SetMode(mode)
 			old := func() bool { return timedOut(c, clk.Now()) > 0 }
 			for n := 1; n <= 255; n++ {
 				connectOK(t, open, cl)
@@ -126,7 +127,7 @@ func TestAutoClear(t *testing.T) {
 					t.Fatalf("%v: flushed after %d handshakes", mode, n)
 				}
 			}
-			c.flushes.Wait()
+			c.work.Wait()
 			if old() != (mode != ModeServer) {
 				t.Errorf("%v: the expired session is there: %v", mode, old())
 			}
@@ -144,9 +145,8 @@ func timedOut(c *Cache, now time.Time) (n int) {
 	return n
 }
 
-// MaxLineageAge ends a chain of resumptions, however often it was renewed.
 // A clock that is set back makes no session that does not parse.
-func TestChainStartIsNotAhead(t *testing.T) {
+func TestClockSetBack(t *testing.T) {
 	now := newClock()
 	c := newCache(t, Config{Time: now.Now})
 	open, cl := viaServer.open(t, c, serverConfig()), newClient(tls.VersionTLS13)
@@ -170,18 +170,16 @@ func TestChainStartIsNotAhead(t *testing.T) {
 	}
 }
 
+// MaxLineageAge ends a lineage, however often it was renewed.
 func TestMaxLineageAge(t *testing.T) {
 	forAll(t, func(t *testing.T, d door, version uint16) {
-		config := serverConfig()
-		if d.name == "ServerConfig" {
-			if version == tls.VersionTLS13 {
-				return // an error; see TestDoorsRefuseBadConfigs
-			}
-			config.MaxVersion = tls.VersionTLS12
-		}
 		clk := newClock()
-		c := newCache(t, Config{MaxLineageAge: 30 * time.Second, Timeout: 20 * time.Second, Mode: ModeUpdateTime, Time: clk.Now})
-		open, cl := d.open(t, c, config), newClient(version)
+		timeout := 20 * time.Second
+		if d.name == "ServerConfig" && version == tls.VersionTLS12 {
+			timeout = time.Hour // its sessions are not renewed
+		}
+		c := newCache(t, Config{MaxLineageAge: 30 * time.Second, Timeout: timeout, Mode: ModeServer | ModeUpdateTime, Time: clk.Now})
+		open, cl := d.open(t, c, serverConfig()), newClient(version)
 		connectOK(t, open, cl)
 		for _, want := range []bool{true, true, true, false} {
 			clk.Advance(10 * time.Second)
@@ -193,17 +191,56 @@ func TestMaxLineageAge(t *testing.T) {
 	})
 }
 
-// Where a configuration from GetConfigForClient allows TLS 1.3 after all, a chain
-// of unknown age is not continued.
-func TestMaxLineageAgeBehindGetConfigForClient(t *testing.T) {
-	base := serverConfig()
-	base.MaxVersion = tls.VersionTLS12
-	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return serverConfig(), nil }
+// By default sessions with a client certificate have a day, and others no limit (RFC
+// 9846 section 4.6.1). A session expires with its lineage, and with the client's and
+// the server's certificate.
+func TestLineageAgeByDefault(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		clk := newClock()
+		c := newCache(t, Config{Scope: "test", Timeout: MaxTimeout, Time: clk.Now})
+		config, bare := verifying(), serverConfig()
+		long := serverCA.ServerUntil(time.Now().Add(100*time.Hour), "a.example")
+		config.Certificates, bare.Certificates = []tls.Certificate{long}, []tls.Certificate{long}
+		cert := clientCA.Client("alice", time.Now().Add(50*time.Hour))
+		with, without := newClient(version).withCert(cert), newClient(version)
+		openWith, openWithout := d.open(t, c, config), d.open(t, c, bare)
+		connectOK(t, openWith, with)
+		connectOK(t, openWithout, without)
+		for s := range c.Sessions() {
+			want := long.Leaf.NotAfter
+			if s.PeerCertificates() != nil {
+				want = s.LineageStart().Add(DefaultMaxLineageAge)
+			}
+			if d := want.Sub(s.Expires()); d < 0 || d >= time.Second {
+				t.Errorf("expires %v, want %v", s.Expires(), want)
+			}
+		}
+		clk.Advance(20 * time.Hour)
+		if !connectOK(t, openWith, with).resumed || !connectOK(t, openWithout, without).resumed {
+			t.Error("not resumed within the day")
+		}
+		clk.Advance(5 * time.Hour)
+		if connectOK(t, openWith, with).resumed {
+			t.Error("resumed a day after the client proved its certificate")
+		}
+		if !connectOK(t, openWithout, without).resumed {
+			t.Error("without a client certificate there is no limit")
+		}
+	})
+}
+
+// Where a client sends neither a name nor a certificate, ServerConfig cannot tell the
+// lineage of what a TLS 1.3 resumption makes: it is not cached where a limit applies.
+func TestUnknownLineageIsNotCached(t *testing.T) {
 	c := newCache(t, Config{MaxLineageAge: time.Hour})
-	open, cl := viaConfig.open(t, c, base), newClient(tls.VersionTLS13)
+	open, cl := viaConfig.open(t, c, serverConfig()), newClient(tls.VersionTLS13)
+	cl.serverName = ""
 	for i, want := range []bool{false, true, false} {
 		if got := connectOK(t, open, cl).resumed; got != want {
 			t.Errorf("connection %d: resumed %v", i, got)
 		}
+	}
+	if n := c.Stats().Refused[RefusedLineageAge]; n != 1 {
+		t.Errorf("%d refused for their lineage's age", n)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // NewListener returns a listener whose connections use the cache: Accept returns
 // a *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for those
 // clients that Config.SessionIDs names. Errors are those of [Cache.ServerConfig],
-// but for MaxLineageAge, which holds here in every version.
+// but for SessionIDs.
 //
 // With SessionIDs set, the ClientHello of each connection is read before Accept
 // returns it, in a bounded number of goroutines, which end with the listener. A
@@ -27,10 +27,9 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 	if err != nil {
 		return nil, err
 	}
-	if c.sessionIDs != SessionIDsOff {
-		return newHelloListener(inner, c, config, p), nil
+	if c.cfg.SessionIDs != SessionIDsOff {
+		return newHelloListener(inner, c, p), nil
 	}
-	p.config = config.Clone() // whatever the application does to its own later
 	return &listener{Listener: inner, cache: c, policy: p}, nil
 }
 
@@ -46,5 +45,5 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.cache.cryptoTLS(l.policy, l.cache.newConnState(raw)), nil
+	return l.cache.cryptoTLS(l.policy, l.cache.newTransport(raw, l.policy, false)), nil
 }

@@ -3,8 +3,8 @@ package halfshake
 import "strings"
 
 // Mode says what a [Cache] stores and where it looks, in the bits of
-// SSL_CTX_set_session_cache_mode(3). The zero Mode is [ModeServer], and flags
-// alone imply it.
+// SSL_CTX_set_session_cache_mode(3). A mode that names no side is off, as in C; only
+// in a [Config] is the zero Mode [ModeServer].
 type Mode uint16
 
 const (
@@ -32,30 +32,29 @@ const (
 	ModeUpdateTime Mode = 0x400
 
 	// ModeOff stores nothing, does not call New and does not ask the internal
-	// cache (SSL_SESS_CACHE_OFF, which is 0 in OpenSSL; here the zero Mode is
-	// the default). Get is still called, as the manual page says, and what it
-	// finds resumes and is not copied. It outweighs every other bit.
+	// cache (SSL_SESS_CACHE_OFF, which is 0 in OpenSSL). Get is still called, as the
+	// manual page says, and what it finds resumes and is not copied. With no Get
+	// callback either, no ticket is sent where the engine allows that: through
+	// [Cache.NewListener] and [Cache.Server]. Beside a side it says nothing.
 	ModeOff Mode = 0x800
 )
 
 const (
 	sideBits  = ModeBoth
-	knownBits = ModeBoth | ModeNoAutoClear | ModeNoInternal | ModeUpdateTime | ModeOff
+	flagBits  = ModeNoAutoClear | ModeNoInternal | ModeUpdateTime
+	knownBits = sideBits | flagBits | ModeOff
 )
 
-// normal returns m as [Cache.Mode] shows it: a side is always named.
+// normal returns m as [Cache.Mode] shows it: a side or ModeOff is always named, and
+// flags are kept while the cache is off.
 func (m Mode) normal() Mode {
-	switch m &= knownBits; {
-	case m&ModeOff != 0:
-		return ModeOff
-	case m&sideBits == 0:
-		return m | ModeServer
-	default:
-		return m
+	if m&sideBits == 0 {
+		return m&flagBits | ModeOff
 	}
+	return m & (sideBits | flagBits)
 }
 
-// The four questions that the doors of the cache ask of a normal Mode.
+// What the cache asks of a normal Mode.
 
 func (m Mode) serverStores() bool    { return m&ModeServer != 0 }
 func (m Mode) internalAnswers() bool { return m&ModeServer != 0 && m&ModeNoInternalLookup == 0 }
@@ -79,11 +78,14 @@ var modeNames = []struct {
 
 // String returns the mode's parts, separated by commas: "server,no-internal".
 func (m Mode) String() string {
+	if m == 0 {
+		m = ModeOff
+	}
 	var parts []string
-	for rest, i := m.normal(), 0; i < len(modeNames); i++ {
-		if n := modeNames[i]; rest&n.bits == n.bits {
+	for _, n := range modeNames {
+		if m&n.bits == n.bits {
 			parts = append(parts, n.name)
-			rest &^= n.bits
+			m &^= n.bits
 		}
 	}
 	return strings.Join(parts, ",")

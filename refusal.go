@@ -11,6 +11,8 @@ type Refusal uint8
 const (
 	// RefusedWrongID: the Get callback answered with another session's.
 	RefusedWrongID Refusal = iota + 1
+	// RefusedRemoved: it, its lineage or everything of its Scope has been removed.
+	RefusedRemoved
 	// RefusedMalformed: the session's state cannot be decoded, contradicts the
 	// session, or holds no usable secret.
 	RefusedMalformed
@@ -22,10 +24,11 @@ const (
 	// RefusedScope: made under another scope, server name, client-certificate
 	// policy or TrustID.
 	RefusedScope
+	// RefusedLineageAge: its lineage is older than MaxLineageAge, or, for a new
+	// session, of an age that cannot be told.
+	RefusedLineageAge
 	// RefusedExpired: its timeout has passed.
 	RefusedExpired
-	// RefusedChainAge: its chain of resumptions is older than MaxLineageAge.
-	RefusedLineageAge
 	// RefusedCipherSuite: its suite is not one that this connection may use.
 	RefusedCipherSuite
 	// RefusedExtendedMasterSecret: a TLS 1.2 session made without it.
@@ -36,6 +39,9 @@ const (
 	// RefusedUntrusted: no chain of the client's certificate is valid now and
 	// ends in the roots that are trusted now.
 	RefusedUntrusted
+	// RefusedVerifyPeerCertificate: the tls.Config's VerifyPeerCertificate said no, or
+	// panicked.
+	RefusedVerifyPeerCertificate
 	// RefusedUnauthorized: Config.Authorize said no, or panicked.
 	RefusedUnauthorized
 	// RefusedNotAdmitted: the Admit callback said no, or panicked.
@@ -43,6 +49,9 @@ const (
 
 	// RefusedTooLarge: a new session of more than MaxSessionSize bytes.
 	RefusedTooLarge
+	// RefusedRemovalsFull: a new session, while there is no room to remember the
+	// removal of more.
+	RefusedRemovalsFull
 	// RefusedCallback: a callback failed or panicked, so that what it should
 	// have answered is missing.
 	RefusedCallback
@@ -51,21 +60,24 @@ const (
 )
 
 var refusalNames = [endOfRefusals]string{
-	RefusedWrongID:              "wrong_id",
-	RefusedMalformed:            "malformed",
-	RefusedVersion:              "version",
-	RefusedUnscoped:             "unscoped",
-	RefusedScope:                "scope",
-	RefusedExpired:              "expired",
-	RefusedLineageAge:           "chain_age",
-	RefusedCipherSuite:          "cipher_suite",
-	RefusedExtendedMasterSecret: "extended_master_secret",
-	RefusedClientCertificate:    "client_certificate",
-	RefusedUntrusted:            "untrusted",
-	RefusedUnauthorized:         "unauthorized",
-	RefusedNotAdmitted:          "not_admitted",
-	RefusedTooLarge:             "too_large",
-	RefusedCallback:             "callback",
+	RefusedWrongID:               "wrong_id",
+	RefusedRemoved:               "removed",
+	RefusedVerifyPeerCertificate: "verify_peer_certificate",
+	RefusedRemovalsFull:          "removals_full",
+	RefusedMalformed:             "malformed",
+	RefusedVersion:               "version",
+	RefusedUnscoped:              "unscoped",
+	RefusedScope:                 "scope",
+	RefusedExpired:               "expired",
+	RefusedLineageAge:            "lineage_age",
+	RefusedCipherSuite:           "cipher_suite",
+	RefusedExtendedMasterSecret:  "extended_master_secret",
+	RefusedClientCertificate:     "client_certificate",
+	RefusedUntrusted:             "untrusted",
+	RefusedUnauthorized:          "unauthorized",
+	RefusedNotAdmitted:           "not_admitted",
+	RefusedTooLarge:              "too_large",
+	RefusedCallback:              "callback",
 }
 
 // String returns the reason's name, as /stats.json and the log spell it.

@@ -121,12 +121,11 @@ func FuzzParseSessionReencodes(f *testing.F) {
 		if s.PeerCertificates(); s.Expires().Before(s.Created()) {
 			t.Fatal("expires before it is created")
 		}
-		if c.Add(s) != !s.expiredAt(c.time()) {
+		if c.Add(s) != !s.expiredAt(c.now()) {
 			t.Fatal("Add")
 		}
 		c.Remove(s)
-		c.refuse(proposal{ctx: t.Context(), id: s.ID(), suite: s.suite, info: ConnInfo{Version: s.version, ServerName: s.serverName},
-			policy: policyWith(verifying(), "test", "")}, s)
+		c.refuse(proposing(c, policyWith(verifying(), "test", ""), s, s.serverName), &found{Session: s})
 	})
 }
 
@@ -233,13 +232,12 @@ func TestAccountedBytesCoverTheHeap(t *testing.T) {
 		c := newCache(t, Config{Scope: "test", Size: -1})
 		made := madeThrough(t, c, viaServer.open(t, c, config), cl)
 		ss := must(tls.ParseSessionState(made.state))(t)
-		info := ConnInfo{ServerName: made.serverName, Version: made.version}
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		for range n {
 			state := must(ss.Bytes())(t) // with room to spare, as WrapSession gets it
-			c.insert(c.newSession(established{info: info, policy: policyWith(config, "test", ""), state: state}), false)
+			makes(c, policyWith(config, "test", ""), made.serverName, made.version, state)
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)

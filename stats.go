@@ -1,6 +1,9 @@
 package halfshake
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats are the counters of a [Cache] since it was made: OpenSSL's of
 // SSL_CTX_sess_number(3), by the same names in JSON, and one for each reason of
@@ -17,7 +20,9 @@ type Stats struct {
 	ConnectRenegotiate uint64 `json:"connect_renegotiate"`
 
 	// Accept counts the ClientHellos that a server of this cache read,
-	// AcceptGood the handshakes that were completed. There is no renegotiation
+	// AcceptGood the handshakes that were completed: counted when the client's
+	// Finished is verified, and under [Cache.ServerConfig] before, at
+	// VerifyConnection. There is no renegotiation
 	// in a server on crypto/tls, so AcceptRenegotiate stays 0.
 	Accept            uint64 `json:"accept"`
 	AcceptGood        uint64 `json:"accept_good"`
@@ -36,12 +41,53 @@ type Stats struct {
 	// CacheFull counts the sessions that were evicted from a full cache.
 	CacheFull uint64 `json:"cache_full"`
 
+	// Tombstones is how many removals of single sessions and of lineages are
+	// remembered now, Floor the time at or before which every lineage that began has
+	// been removed (zero for none), and RemovalsPending how many removals the End
+	// callback has yet to record.
+	Tombstones      uint64    `json:"tombstones"`
+	Floor           time.Time `json:"floor,omitzero"`
+	RemovalsPending uint64    `json:"removals_pending"`
+
+	// ResumedAges counts the sessions that resumed, ExpiredAges those that were
+	// refused as expired, by their age at that time.
+	ResumedAges Ages `json:"resumed_ages"`
+	ExpiredAges Ages `json:"expired_ages"`
+
 	// Refused counts by reason; every reason is present.
 	Refused map[Refusal]uint64 `json:"refused"`
 }
 
+// Ages counts sessions by age: under a second, ten seconds, a minute, five minutes,
+// half an hour, two hours, a day, and older.
+type Ages [8]uint64
+
+// ageBounds are the upper bounds of all Ages but the last.
+var ageBounds = [len(Ages{}) - 1]time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute,
+	30 * time.Minute, 2 * time.Hour, 24 * time.Hour}
+
+// ageCounters are the Ages that are being counted.
+type ageCounters [len(Ages{})]atomic.Uint64
+
+func (a *ageCounters) add(age time.Duration) {
+	i := 0
+	for i < len(ageBounds) && age >= ageBounds[i] {
+		i++
+	}
+	a[i].Add(1)
+}
+
+func (a *ageCounters) load() (ages Ages) {
+	for i := range a {
+		ages[i] = a[i].Load()
+	}
+	return ages
+}
+
 type counters struct {
 	accept, acceptGood, hits, cbHits, misses, timeouts, cacheFull atomic.Uint64
+
+	resumedAges, expiredAges ageCounters
 
 	refused [endOfRefusals]atomic.Uint64
 }
@@ -56,7 +102,12 @@ func (c *Cache) Stats() Stats {
 		Accept: n.accept.Load(), AcceptGood: n.acceptGood.Load(),
 		Hits: n.hits.Load(), CBHits: n.cbHits.Load(), Misses: n.misses.Load(),
 		Timeouts: n.timeouts.Load(), CacheFull: n.cacheFull.Load(),
+		Tombstones: uint64(c.removed.Len() + c.lineages.Len()), RemovalsPending: uint64(c.pendingEnds()),
+		ResumedAges: n.resumedAges.load(), ExpiredAges: n.expiredAges.load(),
 		Refused: make(map[Refusal]uint64, endOfRefusals-1),
+	}
+	if floor := c.floorMilli(); floor > 0 {
+		s.Floor = time.UnixMilli(floor)
 	}
 	for r := Refusal(1); r < endOfRefusals; r++ {
 		s.Refused[r] = n.refused[r].Load()

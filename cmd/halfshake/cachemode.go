@@ -37,6 +37,9 @@ func (m *cacheMode) UnmarshalText(text []byte) error {
 	if mode&halfshake.ModeOff != 0 && mode != halfshake.ModeOff {
 		return fmt.Errorf("off stands alone, and the list is %q", text)
 	}
+	if mode != halfshake.ModeOff { // flags alone
+		mode |= halfshake.ModeServer
+	}
 	m.Mode = mode
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"reflect"
+	"unsafe"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -218,14 +220,24 @@ func (st *State) AuthorityChains(authorities *Authorities) ([][]*x509.Certificat
 }
 
 // Resumable turns stored bytes back into a session for crypto/tls: a fresh
-// parse each time, since crypto/tls and the layers above write to it, and never
-// with early data, which only a session that nobody else can take may carry
-// (RFC 8446 section 8).
-func Resumable(data []byte) (*tls.SessionState, error) {
+// parse each time, since crypto/tls and the layers above write to it. It allows early
+// data only if nobody else can resume the session (RFC 8446 section 8).
+func Resumable(data []byte, taken bool) (*tls.SessionState, error) {
 	ss, err := tls.ParseSessionState(data)
 	if err != nil {
 		return nil, err
 	}
-	ss.EarlyData = false
+	ss.EarlyData = ss.EarlyData && taken
 	return ss, nil
+}
+
+// PeerCertificatesOf returns the client's certificates in a session, in the very
+// slice that a connection which resumes it shows in its ConnectionState. That is how
+// one is told from another; crypto/tls exports no such thing.
+func PeerCertificatesOf(ss *tls.SessionState) []*x509.Certificate {
+	field := reflect.ValueOf(ss).Elem().FieldByName("peerCertificates")
+	if !field.IsValid() || field.Type() != reflect.TypeFor[[]*x509.Certificate]() || field.Len() == 0 {
+		return nil
+	}
+	return unsafe.Slice((**x509.Certificate)(field.UnsafePointer()), field.Len())
 }

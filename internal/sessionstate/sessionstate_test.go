@@ -190,10 +190,10 @@ func TestResumableHasNoEarlyData(t *testing.T) {
 	if st, err := Parse(early); err != nil || !st.EarlyData {
 		t.Fatalf("a session with early data: %v", err)
 	}
-	if ss, err := Resumable(early); err != nil || ss.EarlyData {
+	if ss, err := Resumable(early, false); err != nil || ss.EarlyData {
 		t.Errorf("early data is still on, or %v", err)
 	}
-	if _, err := Resumable(early[:20]); err == nil {
+	if _, err := Resumable(early[:20], false); err == nil {
 		t.Error("half a session is resumable")
 	}
 }
@@ -220,7 +220,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil || len(st.Chains) > 0 && len(peer) == 0 {
 			return
 		}
-		ss, err := Resumable(data)
+		ss, err := Resumable(data, false)
 		if err != nil {
 			t.Fatalf("crypto/tls does not take it: %v", err)
 		}
@@ -309,7 +309,7 @@ func TestBuildIsCryptoTLSsOwnEncoding(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("client certificate %v: %v; the encodings differ", clientCert, err)
 		}
-		if _, err := Resumable(got); err != nil {
+		if _, err := Resumable(got, false); err != nil {
 			t.Errorf("crypto/tls does not take it: %v", err)
 		}
 	}

@@ -57,9 +57,14 @@ func (ca *CA) Pool() *x509.CertPool {
 	return pool
 }
 
-// Server issues a certificate for localhost, 127.0.0.1, ::1 and names.
+// Server issues a certificate for localhost, 127.0.0.1, ::1 and names, valid for a day.
 func (ca *CA) Server(names ...string) tls.Certificate {
-	template := leafTemplate("server", x509.ExtKeyUsageServerAuth, time.Now().Add(24*time.Hour))
+	return ca.ServerUntil(time.Now().Add(24*time.Hour), names...)
+}
+
+// ServerUntil is Server with another end.
+func (ca *CA) ServerUntil(notAfter time.Time, names ...string) tls.Certificate {
+	template := leafTemplate("server", x509.ExtKeyUsageServerAuth, notAfter)
 	template.DNSNames = append([]string{"localhost"}, names...)
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	return ca.issue(template)

@@ -124,6 +124,14 @@ func (s *Set[K]) Has(key K, since Mark) bool {
 	return ok && (!e.settled || e.event > since)
 }
 
+// Holds reports whether there is a tombstone on key that has not settled.
+func (s *Set[K]) Holds(key K) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.stones[key]
+	return ok && !e.settled
+}
+
 // Stale reports whether tombstones that came after the mark may have been forgotten.
 func (s *Set[K]) Stale(since Mark) bool {
 	s.mu.Lock()

@@ -3,13 +3,12 @@ package halfshake
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 )
-
-type trustIDFunc = func(*tls.Config) string
 
 // A policy is what of a tls.Config decides whether a session may be resumed
 // under it. It belongs to one configuration in force: the one that the
@@ -23,17 +22,36 @@ type policy struct {
 
 	// failed is set where TrustID panicked: what it would have said is unknown.
 	failed bool
+
+	// serverNotAfter is when the server's certificate expires, zero where it is not
+	// known before the handshake which one that is.
+	serverNotAfter time.Time
 }
 
+// policyOf returns the policy of a configuration, which it keeps a clone of: whatever
+// the application does to its own later.
 func (c *Cache) policyOf(config *tls.Config) policy {
-	p := policy{config: config, scope: c.scope, scopeID: c.scopeID}
-	if c.trustID != nil {
-		if err := guard("TrustID", func() error { p.trustID = c.trustID(config); return nil }); err != nil {
-			c.faulted("", err)
-			p.failed = true
-		}
+	p := policy{config: config.Clone(), scope: c.cfg.Scope, scopeID: c.scopeID, serverNotAfter: serverNotAfter(config)}
+	if trustID := c.cfg.TrustID; trustID != nil {
+		err := c.guard(callbackTrustID, "", func() error { p.trustID = trustID(config); return nil })
+		p.failed = err != nil
 	}
 	return p
+}
+
+// serverNotAfter returns when the only certificate of a configuration expires.
+func serverNotAfter(config *tls.Config) time.Time {
+	if len(config.Certificates) != 1 || config.GetCertificate != nil {
+		return time.Time{}
+	}
+	leaf := config.Certificates[0].Leaf
+	if leaf == nil && len(config.Certificates[0].Certificate) > 0 {
+		leaf, _ = x509.ParseCertificate(config.Certificates[0].Certificate[0])
+	}
+	if leaf == nil {
+		return time.Time{}
+	}
+	return leaf.NotAfter
 }
 
 // unscoped reports whether nothing names what a session may be used for, though
@@ -93,9 +111,13 @@ func (p policy) verifiesCertificate() bool { return p.config.ClientAuth >= tls.V
 // checkConfig returns the policy of a configuration that the application hands
 // in, or says why nothing could resume, or nothing safely, under it.
 func (c *Cache) checkConfig(config *tls.Config) (policy, error) {
-	switch {
+	switch mode := c.cfg.Mode; { // not the mode in force, which SetMode may change at any time
 	case config == nil:
 		return policy{}, errors.New("halfshake: the tls.Config is nil; hand in the server's own, with its certificates")
+	case mode&ModeClient != 0 && mode&ModeServer == 0:
+		return policy{}, errors.New("halfshake: Config.Mode is ModeClient, which caches nothing for a server; set ModeServer")
+	case mode&ModeServer != 0 && !mode.internalAnswers() && c.GetCallback() == nil:
+		return policy{}, errors.New("halfshake: Config.Mode has ModeNoInternalLookup and Callbacks.Get is nil, so that nothing can resume; set Get, or clear ModeNoInternalLookup")
 	case config.SessionTicketsDisabled:
 		return policy{}, errors.New("halfshake: nothing can resume while SessionTicketsDisabled is set; clear it: Halfshake issues no stateless tickets")
 	case config.WrapSession != nil || config.UnwrapSession != nil:

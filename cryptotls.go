@@ -1,0 +1,179 @@
+package halfshake
+
+import (
+	"context"
+	"crypto/tls"
+
+	"github.com/halfshake/halfshake/internal/sessionstate"
+)
+
+// cryptoTLSHooks are what crypto/tls calls in a server's handshake, under one
+// configuration: the adapter between its hooks and the events of a handshake.
+type cryptoTLSHooks struct {
+	cache      *Cache
+	policy     policy
+	verifyNext func(tls.ConnectionState) error // the application's; may be nil
+	handshakes handshakes
+}
+
+// handshakes find the handshake that a hook is called for, which crypto/tls does not
+// say: see oneHandshake and sharedHandshakes.
+type handshakes interface {
+	// begin is told of a ClientHello.
+	begin(hello *tls.ClientHelloInfo)
+	// find returns the handshake that crypto/tls shows. secret is that of the session
+	// that was made; nil where none was.
+	find(cs tls.ConnectionState, secret func() []byte) hookedHandshake
+}
+
+// A hookedHandshake is a handshake as the hooks report to it, beyond the five events.
+type hookedHandshake interface {
+	events() *handshake
+	// proposed is told what the look-up found, and what crypto/tls is given for it.
+	proposed(*found, *tls.SessionState)
+	// ticketed is told that a ticket was made.
+	ticketed(tls.ConnectionState)
+	// agreed is told that VerifyConnection has agreed.
+	agreed(resumed bool)
+}
+
+// hooked returns a clone of base, whose policy is p, with the cache's hooks.
+func (c *Cache) hooked(base *tls.Config, p policy, hs handshakes, ticketless bool) *tls.Config {
+	choose := base.GetConfigForClient
+	clone := c.installHooks(base, p, hs)
+	clone.SessionTicketsDisabled = ticketless
+	clone.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		c.counters.accept.Add(1)
+		hs.begin(hello)
+		if choose == nil {
+			return nil, nil
+		}
+		chosen, err := choose(hello)
+		if err != nil || chosen == nil || chosen.WrapSession != nil || chosen.UnwrapSession != nil {
+			return chosen, err
+		}
+		p := c.policyOf(chosen)
+		if p.unscoped() {
+			c.warnUnscoped()
+		}
+		own := c.installHooks(chosen, p, hs)
+		own.SessionTicketsDisabled = own.SessionTicketsDisabled || ticketless
+		return own, nil
+	}
+	return clone
+}
+
+// installHooks returns a clone of config with hooks for its policy p.
+func (c *Cache) installHooks(config *tls.Config, p policy, hs handshakes) *tls.Config {
+	clone := config.Clone()
+	k := &cryptoTLSHooks{cache: c, policy: p, verifyNext: config.VerifyConnection, handshakes: hs}
+	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = k.unwrap, k.wrap, k.verify
+	return clone
+}
+
+// at returns the handshake that a hook is called for, brought up to what crypto/tls
+// has negotiated by now.
+func (k *cryptoTLSHooks) at(cs tls.ConnectionState, secret func() []byte) (hookedHandshake, *handshake) {
+	hooked := k.handshakes.find(cs, secret)
+	h := hooked.events()
+	h.policy = k.policy
+	h.negotiated(cs.ServerName, cs.NegotiatedProtocol, cs.Version)
+	return hooked, h
+}
+
+// unwrap is [tls.Config.UnwrapSession]: it turns what the client offers into a
+// session. It never returns an error, which would end the connection. crypto/tls
+// may still refuse what it returns.
+func (k *cryptoTLSHooks) unwrap(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+	if len(identity) == 0 { // TLS 1.2, and no ticket
+		return nil, nil
+	}
+	hooked, h := k.at(cs, nil)
+	f := h.propose(identity, cs.CipherSuite)
+	if f == nil {
+		return nil, nil
+	}
+	ss, err := sessionstate.Resumable(f.Session.state, h.taken)
+	if err != nil {
+		h.undecodable(f)
+		return nil, nil
+	}
+	hooked.proposed(f, ss)
+	return ss, nil
+}
+
+// wrap is [tls.Config.WrapSession]: it answers with the id of the session that
+// was made. It never returns an error or an empty id: where nothing is stored,
+// the id is random, and nobody's.
+func (k *cryptoTLSHooks) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+	state, err := ss.Bytes()
+	if err != nil {
+		return randomID(), nil
+	}
+	hooked, h := k.at(cs, func() []byte { return secretOf(state) })
+	defer hooked.ticketed(cs)
+	if cs.HandshakeComplete { // in QUIC, where the handshake's context has ended
+		h.ctx = context.WithoutCancel(h.ctx)
+	}
+	switch {
+	case cs.DidResume && cs.Version < tls.VersionTLS13:
+		// A TLS 1.2 resumption issues a ticket for the same master secret again: the
+		// session keeps its id.
+		if h.parent != nil {
+			return h.parent.ID(), nil
+		}
+	default:
+		if s := h.made(state, nil, cs.DidResume); s != nil {
+			return s.ID(), nil
+		}
+	}
+	return randomID(), nil
+}
+
+// verify is [tls.Config.VerifyConnection], after the application's own. crypto/tls
+// calls it once for each handshake, before the client's Finished is read; wrap
+// comes after it in TLS 1.2, and in TLS 1.3 where a client certificate was asked
+// for and nothing resumed.
+func (k *cryptoTLSHooks) verify(cs tls.ConnectionState) error {
+	hooked, h := k.at(cs, nil)
+	if k.verifyNext != nil {
+		if err := k.verifyNext(cs); err != nil {
+			h.disagreed()
+			return err
+		}
+	}
+	hooked.agreed(cs.DidResume)
+	return nil
+}
+
+// secretOf returns the secret in a crypto/tls session, nil if it does not parse.
+func secretOf(state []byte) []byte {
+	st, err := sessionstate.Parse(state)
+	if err != nil {
+		return nil
+	}
+	return st.Secret
+}
+
+// oneHandshake is the handshake of a configuration that serves one connection, whose
+// engine or whose transport says when it is complete.
+type oneHandshake struct{ *handshake }
+
+func (o oneHandshake) begin(hello *tls.ClientHelloInfo) {
+	o.ctx, o.offered = hello.Context(), hello.CipherSuites
+}
+
+func (o oneHandshake) find(tls.ConnectionState, func() []byte) hookedHandshake { return o }
+func (o oneHandshake) events() *handshake                                      { return o.handshake }
+func (o oneHandshake) proposed(*found, *tls.SessionState)                      {}
+func (o oneHandshake) ticketed(tls.ConnectionState)                            {}
+
+func (o oneHandshake) agreed(resumed bool) {
+	o.offered, o.verified, o.resuming = nil, true, resumed
+	if resumed {
+		o.resumed.Store(o.parent)
+	}
+	if !o.exact {
+		o.logHandshake(resumed)
+	}
+}

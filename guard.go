@@ -1,0 +1,132 @@
+package halfshake
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A callback is one of the application's functions, as the log names it.
+type callback uint8
+
+const (
+	callbackNewID callback = iota
+	callbackNew
+	callbackGet
+	callbackRemove
+	callbackEnd
+	callbackAdmit
+	callbackAuthorize
+	callbackVerifyPeerCertificate
+	callbackTrustID
+	callbackGetConfigForClient
+	callbackEngineChoice
+	endOfCallbacks
+)
+
+var callbackNames = [endOfCallbacks]string{
+	callbackNewID: "NewID", callbackNew: "New", callbackGet: "Get", callbackRemove: "Remove", callbackEnd: "End",
+	callbackAdmit: "Admit", callbackAuthorize: "Authorize", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
+	callbackTrustID: "TrustID", callbackGetConfigForClient: "GetConfigForClient", callbackEngineChoice: "the choice of an engine",
+}
+
+// guard runs one call of the application's and turns a panic into an error. It counts
+// and logs a failure in a call about the session of that id.
+func (c *Cache) guard(which callback, id string, call func() error) error {
+	err := recovered(call)
+	if err == nil {
+		c.health[which].succeeded(c, which)
+		return nil
+	}
+	c.counters.refuse(RefusedCallback)
+	c.health[which].failed(c, which, id, err)
+	return fmt.Errorf("halfshake: the %s callback failed: %w", callbackNames[which], err)
+}
+
+// recovered runs call and turns a panic into an error.
+func recovered(call func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return call()
+}
+
+// failureInterval is how often a callback that goes on failing is logged.
+const failureInterval = 10 * time.Second
+
+// health is how a callback has been doing: a failing database must not write a line
+// for each handshake.
+type health struct {
+	failing atomic.Bool
+
+	mu     sync.Mutex
+	count  int       // of failures since the last line
+	logged time.Time // the last line about failures
+	told   bool      // that it fails, and not yet that it works again
+}
+
+func (h *health) failed(c *Cache, which callback, id string, err error) {
+	h.failing.Store(true)
+	if n := h.countFailure(); n > 0 {
+		if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
+			log.Warn("session callback fails", "callback", callbackNames[which], "failures", n, "error", withoutID(err.Error(), id))
+		}
+	}
+}
+
+// countFailure returns how many failures to log, 0 for none now.
+func (h *health) countFailure() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count++
+	if time.Since(h.logged) < failureInterval {
+		return 0
+	}
+	n, h.count, h.logged, h.told = h.count, 0, time.Now(), true
+	return n
+}
+
+func (h *health) succeeded(c *Cache, which callback) {
+	if !h.failing.Load() || !h.recover() {
+		return
+	}
+	if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
+		log.Warn("session callback works again", "callback", callbackNames[which])
+	}
+}
+
+// recover reports whether to log that the callback works again.
+func (h *health) recover() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.failing.Swap(false) {
+		return false
+	}
+	told := h.told
+	h.told = false
+	return told
+}
+
+// withoutID returns text with the usual spellings of id replaced by its ref: the
+// application may have put the id into its error's text.
+func withoutID(text, id string) string {
+	if len(id) == 0 {
+		return text
+	}
+	raw := []byte(id)
+	lower := hex.EncodeToString(raw)
+	ref := "[session " + refOf(id) + "]"
+	return strings.NewReplacer(
+		id, ref, lower, ref, strings.ToUpper(lower), ref,
+		fmt.Sprintf("% x", id), ref, fmt.Sprintf("% X", id), ref,
+		fmt.Sprint(raw), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
+		base64.RawStdEncoding.EncodeToString(raw), ref, base64.RawURLEncoding.EncodeToString(raw), ref,
+	).Replace(text)
+}

@@ -1,0 +1,76 @@
+package halfshake
+
+import (
+	"context"
+	"log/slog"
+	"net"
+)
+
+// logger returns where the cache logs lines of a level, nil if it does not.
+func (c *Cache) logger(ctx context.Context, level slog.Level) *slog.Logger {
+	log := c.cfg.Logger
+	if log == nil {
+		if level < slog.LevelWarn {
+			return nil
+		}
+		log = slog.Default()
+	}
+	if !log.Enabled(ctx, level) {
+		return nil
+	}
+	return log
+}
+
+// logHandshake logs how a handshake went; why a session that was offered did not
+// resume is in a line before.
+func (h *handshake) logHandshake(resumed bool) {
+	log := h.cache.logger(h.ctx, slog.LevelDebug)
+	if log == nil {
+		return
+	}
+	attrs := append(h.attrs(), slog.Bool("resumed", resumed), slog.Bool("offered", h.proposed))
+	if s := h.current(); s != nil {
+		attrs = append(attrs, slog.String("lineage", s.lineage.String()))
+	}
+	log.LogAttrs(h.ctx, slog.LevelDebug, "handshake", attrs...)
+}
+
+// explain logs why a proposed session is not resumed.
+func (h *handshake) explain(id []byte, why string, more ...slog.Attr) {
+	if log := h.cache.logger(h.ctx, slog.LevelDebug); log != nil {
+		attrs := append(h.attrs(), slog.String("why", why), slog.String("ref", refOf(string(id))))
+		log.LogAttrs(h.ctx, slog.LevelDebug, "session not resumed", append(attrs, more...)...)
+	}
+}
+
+// notCached counts and logs why a new session is not cached.
+func (h *handshake) notCached(r Refusal) {
+	h.cache.counters.refuse(r)
+	if log := h.cache.logger(h.ctx, slog.LevelDebug); log != nil {
+		log.LogAttrs(h.ctx, slog.LevelDebug, "session not cached", append(h.attrs(), slog.String("why", r.String()))...)
+	}
+}
+
+// attrs name the connection in a log line.
+func (h *handshake) attrs() []slog.Attr {
+	return []slog.Attr{slog.String("version", versionName(h.info.Version)),
+		slog.String("server_name", h.info.ServerName), addrAttr(h.info.RemoteAddr)}
+}
+
+// addrAttr names the client in a log line, where it is known.
+func addrAttr(a net.Addr) slog.Attr {
+	if a == nil {
+		return slog.Attr{}
+	}
+	return slog.String("remote", a.String())
+}
+
+// warnUnscoped says, once, that a configuration of GetConfigForClient asks for client
+// certificates and that nothing is cached under it.
+func (c *Cache) warnUnscoped() {
+	c.unscopedOnce.Do(func() {
+		if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
+			log.Warn("a tls.Config from GetConfigForClient asks for client certificates, and no session is cached under it: set Config.Scope or Config.TrustID")
+		}
+	})
+}

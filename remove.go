@@ -1,0 +1,231 @@
+package halfshake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/tombstone"
+)
+
+// removals is what a Cache remembers of what was removed. A look-up that is in
+// flight, here or in the external cache, may still hold a copy; nothing that comes of
+// it is resumed or stored.
+type removals struct {
+	removed  *tombstone.Set[string]  // sessions, by id
+	lineages *tombstone.Set[Lineage] // lineages
+	flushed  atomic.Int64            // the floor of the last Flush of everything, in Unix milliseconds
+	sweeping job                     // which takes out the sessions of removed lineages
+
+	mu      sync.Mutex
+	pending []Removal // that the End callback has not recorded
+}
+
+const (
+	// maxTombstones bounds what is remembered of the removals of operators, and of
+	// those that clients cause, each.
+	maxTombstones = 65536
+	// settledTombstones are kept for look-ups in flight.
+	settledTombstones = 8192
+	// maxPendingEnds bounds the removals that wait for the End callback.
+	maxPendingEnds = 1024
+)
+
+func newRemovals() removals {
+	return removals{
+		removed:  tombstone.New[string](tombstone.Room{Operator: maxTombstones, Client: maxTombstones, Settled: settledTombstones}),
+		lineages: tombstone.New[Lineage](tombstone.Room{Operator: maxTombstones}),
+	}
+}
+
+// floorMilli returns the floor: every lineage that began then, in Unix milliseconds,
+// or earlier has been removed. 0 is no floor.
+func (r *removals) floorMilli() int64 {
+	return max(r.flushed.Load(), r.removed.Floor(), r.lineages.Floor())
+}
+
+// lineageRemoved reports whether the session's lineage has been removed, by itself or
+// with everything of its age.
+func (c *Cache) lineageRemoved(s *Session) bool {
+	floor := c.floorMilli()
+	return floor > 0 && s.lineage.milli() <= floor || c.lineages.Holds(s.lineage)
+}
+
+// isRemoved reports whether a session that a look-up found has been removed, or may
+// have been since the look-up began.
+func (c *Cache) isRemoved(s *Session, asked tombstone.Mark) bool {
+	return c.removed.Has(s.id, asked) || c.lineageRemoved(s)
+}
+
+// Remove removes the session of the same id from the internal cache. It returns
+// false if there is none, and calls the Remove callback all the same, so that an
+// external copy goes too. A nil session is not there. Sessions that descend from it
+// stay: [Cache.RemoveLineage] removes those as well.
+func (c *Cache) Remove(s *Session) bool {
+	if s == nil || !validID(s.id) {
+		return false
+	}
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	return c.remove(ctx, s, CauseExplicit)
+}
+
+// remove takes the session of s's id out of the internal cache and calls the
+// Remove callback, with s itself where the cache held none. The tombstone comes
+// first, so that no look-up in flight brings the session back.
+func (c *Cache) remove(ctx context.Context, s *Session, cause Cause) bool {
+	c.bury(s, cause)
+	held, ok := c.internal.Remove(s.id)
+	if ok {
+		s = held.Session
+	}
+	c.settle(c.callRemove(ctx, cause, s), s, cause)
+	return ok
+}
+
+// decline removes a session that the New callback did not want. Remove is told only
+// where the session had been stored inside. The New callback may have stored it all
+// the same, so its tombstone stays.
+func (c *Cache) decline(ctx context.Context, s *Session, stored bool) {
+	c.bury(s, CauseDeclined)
+	if c.internal.Drop(sessionEntry{s}) || stored {
+		c.settle(c.callRemove(ctx, CauseDeclined, s), s, CauseDeclined)
+	} else if c.GetCallback() == nil {
+		c.removed.Settle(s.id)
+	}
+}
+
+func (c *Cache) bury(s *Session, cause Cause) {
+	c.removed.Add(s.id, tombstone.Stone{
+		Began: s.lineage.milli(), Until: s.Expires().Add(time.Second), ByClient: !cause.byOperator(),
+	}, c.now())
+}
+
+// settle says that the application has been told of a removal. What an operator
+// removed stays refused until it would have expired where there is an external cache,
+// which may answer with a copy.
+func (c *Cache) settle(told bool, s *Session, cause Cause) {
+	if told && !(cause.byOperator() && c.GetCallback() != nil) {
+		c.removed.Settle(s.id)
+	}
+}
+
+// byOperator reports whether no client can bring the cause about.
+func (c Cause) byOperator() bool { return c == CauseExplicit || c == CauseRevoked }
+
+// RemoveLineage removes every session of the lineage: from now on none resumes, also
+// none whose look-up is in flight, and what a handshake under way makes of one is not
+// stored. The internal cache gives its sessions back soon after, and Remove is told of
+// each, with [CauseRevoked].
+//
+// It returns the error of the End callback, which records the removal for the
+// external cache, other machines and the time after a restart. After an error the
+// removal holds in this process; the Cache goes on trying to record it, and
+// [Stats.RemovalsPending] counts it until then.
+func (c *Cache) RemoveLineage(l Lineage) error {
+	now := c.now()
+	until := now.Add(time.Duration(c.longest.Load()) * time.Second)
+	c.lineages.Add(l, tombstone.Stone{Began: l.milli(), Until: until}, now)
+	c.inBackground(&c.sweeping, c.sweep)
+	return c.end(Removal{Lineage: l, Scope: c.scopeID, Until: until})
+}
+
+// Flush removes the sessions that have expired at now, those nearest to their
+// expiry first, and returns how many there were. The zero time removes every session
+// of this Cache's Scope, in the external cache too, and returns how many the internal
+// cache held; if the End callback cannot record that, [Stats.RemovalsPending] says so.
+func (c *Cache) Flush(now time.Time) (n int) {
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	if now.IsZero() {
+		return c.flushAll(ctx)
+	}
+	for e := range c.internal.Expire(now) {
+		c.callRemove(ctx, CauseExpired, e.Session)
+		n++
+	}
+	return n
+}
+
+func (c *Cache) flushAll(ctx context.Context) (n int) {
+	now := c.now()
+	floor := max(now.UnixMilli(), c.floorMilli())
+	raise(&c.flushed, floor)
+	c.end(Removal{Scope: c.scopeID, Before: time.UnixMilli(floor), Until: now.Add(time.Duration(c.longest.Load()) * time.Second)})
+	for e := range c.internal.Clear() {
+		cause := CauseExplicit
+		if e.expiredAt(now) {
+			cause = CauseExpired
+		}
+		c.callRemove(ctx, cause, e.Session)
+		n++
+	}
+	return n
+}
+
+// end has the End callback record a removal, and those before it that it could not.
+func (c *Cache) end(r Removal) error {
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	err := c.callEnd(ctx, r)
+	switch {
+	case errors.Is(err, errNoEnd):
+	case err != nil:
+		c.postpone(r)
+	default:
+		c.retryEnds(ctx)
+	}
+	return err
+}
+
+// postpone keeps a removal that End has not recorded. Of too many, the oldest are
+// forgotten here: they hold in this process all the same.
+func (c *Cache) postpone(r Removal) {
+	c.removals.mu.Lock()
+	defer c.removals.mu.Unlock()
+	if len(c.pending) == maxPendingEnds {
+		c.pending = c.pending[1:]
+	}
+	c.pending = append(c.pending, r)
+}
+
+// retryEnds has the End callback record what it could not before.
+func (c *Cache) retryEnds(ctx context.Context) {
+	c.removals.mu.Lock()
+	again := c.pending
+	c.pending = nil
+	c.removals.mu.Unlock()
+	for _, r := range again {
+		if c.now().Before(r.Until) && c.callEnd(ctx, r) != nil {
+			c.postpone(r)
+		}
+	}
+}
+
+func (c *Cache) pendingEnds() int {
+	c.removals.mu.Lock()
+	defer c.removals.mu.Unlock()
+	return len(c.pending)
+}
+
+// closeRemovals makes a last attempt, and says what is left.
+func (c *Cache) closeRemovals(ctx context.Context) error {
+	c.retryEnds(ctx)
+	if n := c.pendingEnds(); n > 0 {
+		return fmt.Errorf("halfshake: close: the End callback has not recorded %d removals; their sessions may resume after a restart", n)
+	}
+	return nil
+}
+
+// sweep takes the sessions of removed lineages out of the internal cache.
+func (c *Cache) sweep() {
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	gone := func(record []byte) bool { return c.lineages.Holds(lineageOfBody(record)) }
+	for e := range c.internal.RemoveWhere(len(Lineage{}), gone) {
+		c.callRemove(ctx, CauseRevoked, e.Session)
+	}
+}

@@ -1,0 +1,87 @@
+package halfshake
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+)
+
+// A transport is the net.Conn below a TLS engine, on a connection of
+// [Cache.NewListener] or [Cache.Server]. It is how [SessionOf] finds the connection's
+// handshake again.
+type transport struct {
+	net.Conn
+	handshake *handshake
+
+	// broken is the error with which the transport ended by itself, nil while it
+	// has not. From settled on, its end says nothing more: the client's
+	// close_notify was read, or Close was called.
+	broken  atomic.Pointer[error]
+	settled atomic.Bool
+	// writes counts the writes to the transport.
+	writes atomic.Uint64
+}
+
+// newTransport returns the transport of a connection. exact says that its door sees
+// when the handshake is complete, whatever the engine.
+func (c *Cache) newTransport(raw net.Conn, p policy, exact bool) *transport {
+	t := &transport{Conn: raw, handshake: c.newHandshake(p, raw)}
+	t.handshake.exact = exact
+	return t
+}
+
+// NetConn returns the connection that the program handed in.
+func (t *transport) NetConn() net.Conn {
+	if read, ok := t.Conn.(*replayed); ok {
+		return read.Conn
+	}
+	return t.Conn
+}
+
+// Read notes an end of the transport. The TLS engine does not read on after a
+// close_notify, so an EOF here means that none was received. If an error arrives with
+// data, the next Read returns it again.
+func (t *transport) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	if n == 0 {
+		t.note(err)
+	}
+	return n, err
+}
+
+// Write notes a transport that takes no more.
+func (t *transport) Write(b []byte) (int, error) {
+	t.writes.Add(1)
+	n, err := t.Conn.Write(b)
+	t.note(err)
+	return n, err
+}
+
+func (t *transport) note(err error) {
+	if err != nil && !t.settled.Load() && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.broken.CompareAndSwap(nil, &err)
+	}
+}
+
+func (t *transport) current() *Session { return t.handshake.current() }
+
+// SessionOf returns the session of a connection of [Cache.NewListener] or
+// [Cache.Server] that its client will use next: the one that the connection made, or
+// else the one that it resumed. It looks through connections with a NetConn method. It
+// returns false before the handshake is complete, for connections of others, and where
+// there is no session.
+func SessionOf(conn net.Conn) (*Session, bool) {
+	for conn != nil {
+		if t, ok := conn.(interface{ current() *Session }); ok {
+			s := t.current()
+			return s, s != nil
+		}
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil, false
+		}
+		conn = inner.NetConn()
+	}
+	return nil, false
+}
