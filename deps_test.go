@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -304,44 +305,81 @@ func TestDependenciesAreExplained(t *testing.T) {
 	}
 }
 
-// TestOpenSSLTables holds that docs/openssl.md has an answer for each row of
-// libssl's behaviour, leaves no cell empty, and names only tests that exist.
+// TestOpenSSLTables holds that docs/openssl.md has an answer for each row of libssl's
+// behaviour and for each function of the three manual pages, leaves no cell out or
+// empty, and names only tests that exist.
 func TestOpenSSLTables(t *testing.T) {
 	const rows = 171
+	want := strings.Fields(manualPages)
+	for n := 1; n <= rows; n++ {
+		want = append(want, strconv.Itoa(n))
+	}
 	tests := testNames(t)
 	doc, err := os.ReadFile("docs/openssl.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := make(map[string]int)
+	seen := make(map[string]int) // first cells
+	width := 0                   // of the table that the line is in
 	for i, line := range strings.Split(string(doc), "\n") {
 		if !strings.HasPrefix(line, "|") {
+			width = 0
 			continue
 		}
 		where := fmt.Sprintf("docs/openssl.md:%d", i+1)
-		cells := strings.Split(strings.Trim(line, "|"), "|")
-		for _, cell := range cells {
-			if strings.TrimSpace(cell) == "" {
-				t.Errorf("%s: a cell is empty: write what holds, or why nothing does", where)
-			}
+		cells := tableCells(line)
+		if width == 0 {
+			width = len(cells)
 		}
-		number := strings.TrimSpace(cells[0])
-		if regexp.MustCompile(`^\d+$`).MatchString(number) {
-			seen[number]++
-			if v := strings.TrimSpace(cells[1]); v != "same" && v != "different" && v != "n.a." && v != "not yet" {
-				t.Errorf("%s: row %s says %q: it is same, different, n.a. or not yet", where, number, v)
-			}
+		if len(cells) != width || slices.Contains(cells, "") {
+			t.Errorf("%s: want %d cells, none of them empty, and a | after each", where, width)
+			continue
 		}
-		for _, name := range regexp.MustCompile(`\b(Test|Fuzz)\w+`).FindAllString(line, -1) {
-			if !tests[name] {
-				t.Errorf("%s names %s, which no file of the tree has: name the test that holds the row now", where, name)
-			}
+		seen[cells[0]]++
+		checkRow(t, where, cells, tests)
+	}
+	for _, cell := range want {
+		if got := seen[cell]; got != 1 {
+			t.Errorf("docs/openssl.md has %d rows for %s, want 1", got, cell)
 		}
 	}
-	for n := 1; n <= rows; n++ {
-		if got := seen[fmt.Sprint(n)]; got != 1 {
-			t.Errorf("docs/openssl.md has row %d %d times, want once", n, got)
+}
+
+// checkRow checks the answer of a row that has a number, and the names of tests in any
+// row.
+func checkRow(t *testing.T, where string, cells []string, tests map[string]bool) {
+	t.Helper()
+	answers := []string{"same", "different", "n.a.", "not yet"}
+	if _, err := strconv.Atoi(cells[0]); err == nil && !slices.Contains(answers, cells[1]) {
+		t.Errorf("%s: row %s says %q; write one of %q", where, cells[0], cells[1], answers)
+	}
+	for _, name := range regexp.MustCompile(`\b(Test|Fuzz)\w+`).FindAllString(strings.Join(cells, " "), -1) {
+		if !tests[name] {
+			t.Errorf("%s names %s, which does not exist; name the test that covers the row now", where, name)
 		}
+	}
+}
+
+// manualPages lists the functions and flags of SSL_CTX_sess_set_get_cb(3),
+// SSL_CTX_add_session(3), with the synonyms of its older versions, and
+// SSL_CTX_set_session_cache_mode(3).
+const manualPages = `
+	SSL_CTX_sess_set_new_cb SSL_CTX_sess_set_remove_cb SSL_CTX_sess_set_get_cb
+	SSL_CTX_sess_get_new_cb SSL_CTX_sess_get_remove_cb SSL_CTX_sess_get_get_cb
+	SSL_CTX_add_session SSL_CTX_remove_session SSL_add_session SSL_remove_session
+	SSL_CTX_set_session_cache_mode SSL_CTX_get_session_cache_mode
+	SSL_SESS_CACHE_OFF SSL_SESS_CACHE_CLIENT SSL_SESS_CACHE_SERVER SSL_SESS_CACHE_BOTH
+	SSL_SESS_CACHE_NO_AUTO_CLEAR SSL_SESS_CACHE_NO_INTERNAL_LOOKUP
+	SSL_SESS_CACHE_NO_INTERNAL_STORE SSL_SESS_CACHE_NO_INTERNAL SSL_SESS_CACHE_UPDATE_TIME`
+
+// tableCells returns what stands before each | but the first.
+func tableCells(line string) (cells []string) {
+	for rest := strings.TrimPrefix(line, "|"); ; {
+		cell, after, ok := strings.Cut(rest, "|")
+		if !ok {
+			return cells
+		}
+		cells, rest = append(cells, strings.TrimSpace(cell)), after
 	}
 }
 
