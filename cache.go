@@ -241,6 +241,20 @@ func (c *Cache) evicted(ctx context.Context, gone []sessionEntry) {
 	}
 }
 
+// soon runs work in a goroutine that Close waits for, with a context for callbacks.
+func (c *Cache) soon(work func(context.Context)) {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	if c.closed.Load() {
+		return
+	}
+	c.work.Go(func() {
+		ctx, cancel := c.callbackContext()
+		defer cancel()
+		work(ctx)
+	})
+}
+
 // A job is work that runs in the background, in one goroutine at a time.
 type job struct{ running, again bool }
 

@@ -172,6 +172,7 @@ func (o oneHandshake) agreed(resumed bool) {
 	o.offered, o.verified, o.resuming = nil, true, resumed
 	if resumed {
 		o.resumed.Store(o.parent)
+		o.callbacks(o.orphaned)
 	}
 	if !o.exact {
 		o.logHandshake(resumed)

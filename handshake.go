@@ -277,6 +277,15 @@ func (h *handshake) parentRemoved() bool {
 	return h.parent != nil && h.cache.isRemoved(h.parent, h.asked)
 }
 
+// orphaned removes what was made of a session that has been removed since, where the
+// new one was stored before the handshake was complete.
+func (h *handshake) orphaned(ctx context.Context) {
+	if s := h.issued.Load(); s != nil && h.parentRemoved() {
+		h.issued.Store(nil)
+		h.cache.remove(ctx, s, CauseRevoked)
+	}
+}
+
 // keptOutside reports whether the session is the external cache's alone: one that
 // allows early data is resumed once, and one place must decide that.
 func (h *handshake) keptOutside(s *Session) bool {

@@ -55,9 +55,16 @@ func newCache(t testing.TB, cfg Config) *Cache {
 	return c
 }
 
+// rested waits for the background work of a cache.
+func rested(c *Cache) Stats {
+	c.work.Wait()
+	return c.Stats()
+}
+
 // checkCache checks what always holds of a cache that is at rest.
 func checkCache(t testing.TB, c *Cache) {
 	t.Helper()
+	rested(c)
 	seen, bytes := map[string]bool{}, 0
 	for s := range c.Sessions() {
 		if seen[s.id] {
@@ -497,4 +504,16 @@ func handshakeOf(conn net.Conn) *handshake {
 		return below.handshake
 	}
 	return nil
+}
+
+// discard is a logger for tests that make many failures.
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// tcpPair returns the two ends of a TCP connection.
+func tcpPair(t testing.TB) (near, far net.Conn) {
+	t.Helper()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	near = must(net.Dial("tcp", l.Addr().String()))(t)
+	return near, must(l.Accept())(t)
 }

@@ -73,6 +73,9 @@ func (w *watchedTransport) seen() {
 	if h := w.handshake; h.verified && !w.complete.Swap(true) {
 		h.counted(h.resuming)
 		h.proved(h.resuming)
+		if h.parentRemoved() {
+			h.cache.soon(h.orphaned)
+		}
 	}
 }
 

@@ -119,6 +119,7 @@ func (h *sharedHandshake) ticketed(cs tls.ConnectionState) {
 func (h *sharedHandshake) agreed(resumed bool) {
 	if resumed { // in TLS 1.3 with an accepted binder; in TLS 1.2 a ticket comes last of all
 		h.parentInUse()
+		h.callbacks(h.orphaned)
 	}
 	h.counted(resumed)
 	h.logHandshake(resumed)

@@ -1,0 +1,62 @@
+package halfshake
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"testing"
+)
+
+// With the cache off and no Get callback no ticket is sent where the engine can be
+// told, decided for each connection.
+func TestNoTicketsWhileOff(t *testing.T) {
+	forEach(t, []door{viaListener, viaServer, viaIDs, viaServerIDs}, func(t *testing.T, d door, version uint16) {
+		c := newCache(t, Config{Mode: ModeOff})
+		open := d.open(t, c, serverConfig())
+		gets := func(want bool) {
+			t.Helper()
+			cl := newClient(version)
+			connectOK(t, open, cl)
+			if got := cl.jar.id() != nil; got != want {
+				t.Errorf("mode %v, Get %v: the client got a session: %v", c.Mode(), c.GetCallback() != nil, got)
+			}
+		}
+		gets(false)
+		c.SetMode(ModeServer)
+		gets(true)
+		c.SetMode(ModeServer &^ ModeServer)
+		gets(false)
+	})
+}
+
+// A client that writes and closes without reading loses nothing: an unread ticket
+// would be answered with a reset, which takes the client's data along.
+func TestWriteAndCloseWithoutReading(t *testing.T) {
+	for _, d := range []door{viaListener, viaServer} {
+		c := newCache(t, Config{Mode: ModeOff})
+		open := d.open(t, c, serverConfig())
+		arrived := 0
+		for range 20 {
+			near, far := tcpPair(t)
+			server := open(far)
+			read := make(chan int)
+			go func() {
+				defer server.Close()
+				server.HandshakeContext(context.Background())
+				data, _ := io.ReadAll(server)
+				read <- len(data)
+			}()
+			conn := tls.Client(near, newClient(tls.VersionTLS13).config())
+			if _, err := conn.Write([]byte("message")); err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
+			if <-read == len("message") {
+				arrived++
+			}
+		}
+		if arrived != 20 {
+			t.Errorf("%s: %d of 20 messages arrived", d.name, arrived)
+		}
+	}
+}
