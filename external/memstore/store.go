@@ -28,9 +28,9 @@ type Config struct {
 	Now func() time.Time
 }
 
-// A Store is an [external.Store] and an [external.RevocationLog] in memory. It
-// is linearizable and loses nothing but what a full store has no room for. Of an
-// entry that has expired the room is given back by the next Put.
+// A Store is an [external.Store] in memory. It is linearizable and loses nothing but
+// what a full store has no room for. Of an entry that has expired the room is given
+// back by the next Put.
 //
 // Its formatted form, under every verb, carries neither keys nor values.
 type Store struct {
@@ -44,9 +44,8 @@ type Store struct {
 }
 
 var (
-	_ external.Store         = (*Store)(nil)
-	_ external.RevocationLog = (*Store)(nil)
-	_ fmt.Formatter          = (*Store)(nil)
+	_ external.Store = (*Store)(nil)
+	_ fmt.Formatter  = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -67,7 +66,7 @@ func New(cfg Config) *Store {
 
 // Put implements [external.Store]. It refuses a value of a size that the
 // contract does not allow, so that the store's memory is bounded too.
-func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, _ external.Class) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func keyOf(n int) (key external.Key) {
 
 func put(t *testing.T, s *Store, n int, expires time.Time) {
 	t.Helper()
-	if err := s.Put(t.Context(), keyOf(n), []byte{byte(n)}, expires); err != nil {
+	if err := s.Put(t.Context(), keyOf(n), []byte{byte(n)}, expires, external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -140,7 +140,7 @@ func TestDefaultBound(t *testing.T) {
 func TestSizesAreBounded(t *testing.T) {
 	s, clock := newStore(t, 0)
 	for _, size := range []int{0, external.MaxValueSize + 1} {
-		if err := s.Put(t.Context(), keyOf(1), make([]byte, size), clock.now.Add(time.Hour)); err == nil {
+		if err := s.Put(t.Context(), keyOf(1), make([]byte, size), clock.now.Add(time.Hour), external.ClassUnproved); err == nil {
 			t.Errorf("a value of %d bytes was put", size)
 		}
 	}
@@ -174,7 +174,7 @@ func TestInvariants(t *testing.T) {
 
 func TestPrintsNoSecrets(t *testing.T) {
 	s, clock := newStore(t, 0)
-	if err := s.Put(context.Background(), external.Key([]byte(strings.Repeat("k", 32))), []byte("vvvvvvvvvvvv"), clock.now.Add(time.Hour)); err != nil {
+	if err := s.Put(context.Background(), external.Key([]byte(strings.Repeat("k", 32))), []byte("vvvvvvvvvvvv"), clock.now.Add(time.Hour), external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {

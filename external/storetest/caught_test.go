@@ -56,8 +56,8 @@ func TestEveryCheckCatches(t *testing.T) {
 	for _, b := range brokenDatabases {
 		databases += " " + b.checks
 	}
-	wantEach(t, storeChecks, stores)
-	wantEach(t, logChecks, logs+" BesideStore") // of TestLogsNotBesideStores
+	wantEach(t, storeChecks, stores+" BesideLog") // of TestLogsNotBesideStores
+	wantEach(t, logChecks, logs)
 	wantEach(t, persistenceChecks, databases)
 }
 

@@ -24,7 +24,7 @@ func (p *probe) putUntil(key external.Key, value []byte, expires time.Time) {
 	p.Helper()
 	ctx, cancel := opContext()
 	defer cancel()
-	if err := p.store.Put(ctx, key, value, expires); err != nil {
+	if err := p.store.Put(ctx, key, value, expires, external.ClassUnproved); err != nil {
 		fatalf(p, "Put(%v) of %d bytes until %v: %v", key, len(value), expires, err)
 	}
 }

@@ -79,4 +79,6 @@ var storeChecks = []check[*probe]{
 	{"WholeValues", checkWholeValues},
 	{"NoComeback", checkNoComeback},
 	{"History", checkHistory},
+
+	{"BesideLog", checkBesideLog},
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // cpu is what this process has used, of all its goroutines and in the kernel.
@@ -35,7 +37,7 @@ func BenchmarkPut(b *testing.B) {
 			put := func() {
 				ns.Add(int64(time.Second / perSecond))
 				n++
-				if err := r.Put(b.Context(), key(n), v, time.Unix(0, ns.Load()).Add(live/perSecond*time.Second)); err != nil {
+				if err := r.Put(b.Context(), key(n), v, time.Unix(0, ns.Load()).Add(live/perSecond*time.Second), external.ClassUnproved); err != nil {
 					b.Fatal(err)
 				}
 			}

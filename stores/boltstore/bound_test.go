@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // handClock is a clock that the test moves.
@@ -46,7 +48,7 @@ func testBound(t *testing.T, least, most int) {
 		size := least + random.IntN(most-least+1)
 		bytes += size
 		sizes[n] = size
-		if err := r.Put(t.Context(), key(n), value(size), start.Add(time.Duration(n)*time.Millisecond)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), start.Add(time.Duration(n)*time.Millisecond), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 		if random.IntN(100) == 0 {
@@ -90,7 +92,7 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range entries {
-		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(random.IntN(3600))*time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(random.IntN(3600))*time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,7 +117,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	const generations, entries, size = 20, 2000, 500
 	for g := range generations {
 		for n := range entries {
-			if err := r.Put(t.Context(), key(g*entries+n), value(size), clock.in(time.Hour)); err != nil {
+			if err := r.Put(t.Context(), key(g*entries+n), value(size), clock.in(time.Hour), external.ClassUnproved); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -142,7 +144,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 func TestExpiryNeedsNoPut(t *testing.T) {
 	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{})
-	if err := r.Put(t.Context(), key(1), value(10), in(time.Second)); err != nil {
+	if err := r.Put(t.Context(), key(1), value(10), in(time.Second), external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 	r.reopen(Config{})
@@ -165,14 +167,14 @@ func TestLowerBound(t *testing.T) {
 	r := newRigIn(t, quickDir(t), Config{})
 	const entries, size = 20_000, 1000
 	for n := range entries {
-		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.reopen(Config{MaxBytes: minMaxBytes})
 	before := r.fileSize()
 	for n := entries; n < 2*entries; n++ {
-		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,7 +203,7 @@ func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
 		n := 0
 		put := func(entries int) {
 			for range entries {
-				if err := r.Put(t.Context(), key(n), value(1000), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+				if err := r.Put(t.Context(), key(n), value(1000), in(time.Hour+time.Duration(n)*time.Second), external.ClassUnproved); err != nil {
 					t.Fatal(err)
 				}
 				n++

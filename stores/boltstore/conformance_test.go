@@ -41,8 +41,8 @@ func TestConformanceOverRestarts(t *testing.T) {
 // what is in the file.
 type eager struct{ *Store }
 
-func (s eager) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
-	if err := s.Store.Put(ctx, key, value, expires); err != nil {
+func (s eager) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
+	if err := s.Store.Put(ctx, key, value, expires, class); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -28,7 +28,7 @@ func sample(t testing.TB) []byte {
 	r.put(key(300), bytes.Repeat([]byte("x"), external.MaxValueSize))
 	r.flush(t)
 	for n := 100; n < 200; n++ {
-		if err := r.Put(t.Context(), key(n), numbered(n), in(2*time.Hour)); err != nil {
+		if err := r.Put(t.Context(), key(n), numbered(n), in(2*time.Hour), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,7 +69,7 @@ func survive(t *testing.T, path string, data []byte) string {
 	if old, err := s.Load(t.Context()); err == nil && string(old) != "log" {
 		t.Fatalf("the log is %q", old)
 	}
-	if err := s.Put(t.Context(), key(-1), []byte("new"), in(time.Hour)); err != nil {
+	if err := s.Put(t.Context(), key(-1), []byte("new"), in(time.Hour), external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 	var deletes sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// Load implements [external.RevocationLog].
+// Load implements [external.Store].
 func (s *Store) Load(ctx context.Context) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("boltstore: load the revocation log: %w", err)
@@ -24,7 +24,7 @@ func (s *Store) Load(ctx context.Context) ([]byte, error) {
 	return bytes.Clone(s.log), nil
 }
 
-// CompareAndSwap implements [external.RevocationLog].
+// CompareAndSwap implements [external.Store].
 func (s *Store) CompareAndSwap(ctx context.Context, old, next []byte) error {
 	if n := len(next); n > external.MaxLogSize {
 		return fmt.Errorf("boltstore: replace the revocation log: it has at most %d bytes, and this one %d", external.MaxLogSize, n)

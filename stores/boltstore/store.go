@@ -1,6 +1,5 @@
-// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt: a
-// [external.Store] and [external.RevocationLog] for one machine, that outlives
-// restarts of the process.
+// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt: an
+// [external.Store] for one machine that outlives restarts of the process.
 //
 // Open a store, give it to package external, and Close it when the server has
 // drained.
@@ -98,10 +97,7 @@ type Store struct {
 	generation uint64
 }
 
-var (
-	_ external.Store         = (*Store)(nil)
-	_ external.RevocationLog = (*Store)(nil)
-)
+var _ external.Store = (*Store)(nil)
 
 // ErrClosed is returned, wrapped, by every method after Close.
 var ErrClosed = errors.New("the store is closed")
@@ -167,7 +163,7 @@ func (s *Store) Close() error {
 }
 
 // Put implements [external.Store].
-func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, _ external.Class) error {
 	if n := len(value); n < 1 || n > external.MaxValueSize {
 		return fmt.Errorf("boltstore: put %v: a value has 1 to %d bytes, and this one %d", key, external.MaxValueSize, n)
 	}
