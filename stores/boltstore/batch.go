@@ -166,13 +166,13 @@ func (s *Store) current(key external.Key) (slot, bool) {
 	if c, ok := s.pending(key); ok {
 		return c.slot, c.record != nil
 	}
-	at, ok := s.index[key]
+	at, ok := s.index.slots[key]
 	return at, ok
 }
 
 // onFile tells whether the file has, or may soon have, an entry under key.
 func (s *Store) onFile(key external.Key) bool {
-	if _, ok := s.index[key]; ok {
+	if _, ok := s.index.slots[key]; ok {
 		return true
 	}
 	if s.committing == nil {

@@ -100,7 +100,7 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	if size := r.fileSize(); size > minMaxBytes {
 		t.Errorf("the file has %d bytes, bound %d", size, minMaxBytes)
 	}
-	if kept := len(r.index) * size; kept < minMaxBytes/10 {
+	if kept := len(r.index.slots) * size; kept < minMaxBytes/10 {
 		t.Errorf("%d bytes are left", kept)
 	}
 	if r.log.Len() > 0 {
@@ -127,7 +127,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	if got, most := r.fileSize(), int64(6*entries*size); got > most {
 		t.Errorf("the file has %d bytes for %d bytes of values that live", got, 2*entries*size)
 	}
-	if n := len(r.index); n > 3*entries {
+	if n := len(r.index.slots); n > 3*entries {
 		t.Errorf("the index has %d entries, of which %d live", n, 2*entries)
 	}
 	clock.pass(time.Hour)
@@ -135,7 +135,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	for range 3 {
 		r.flush(t)
 	}
-	if n := len(r.index); n > 1 {
+	if n := len(r.index.slots); n > 1 {
 		t.Errorf("the index has %d entries, all of them expired", n)
 	}
 }
@@ -150,7 +150,7 @@ func TestExpiryNeedsNoPut(t *testing.T) {
 	r.reopen(Config{})
 	for deadline := in(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		r.mu.Lock()
-		n := len(r.index)
+		n := len(r.index.slots)
 		r.mu.Unlock()
 		if n == 0 {
 			return
@@ -182,7 +182,7 @@ func TestLowerBound(t *testing.T) {
 	if got := r.fileSize(); got > before+minMaxBytes/32 {
 		t.Errorf("the file has grown from %d to %d bytes, bound %d", before, got, minMaxBytes)
 	}
-	if n := len(r.index); n*size > minMaxBytes || n*size < minMaxBytes/2 {
+	if n := len(r.index.slots); n*size > minMaxBytes || n*size < minMaxBytes/2 {
 		t.Errorf("%d entries of %d bytes are left", n, size)
 	}
 	if _, err := r.Get(t.Context(), key(2*entries-1)); err != nil {
@@ -219,8 +219,8 @@ func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
 			put(1 + more)
 		}
 		put(1000)
-		if len(r.index) > n-500 {
-			t.Errorf("%d entries of %d are there, and no room was made", len(r.index), n)
+		if len(r.index.slots) > n-500 {
+			t.Errorf("%d entries of %d are there, and no room was made", len(r.index.slots), n)
 		}
 		if r.log.Len() > 0 {
 			t.Error(&r.log)

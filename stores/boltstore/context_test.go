@@ -98,7 +98,7 @@ func TestHungReads(t *testing.T) {
 	r.flush(t)
 	hung := make(chan answer)
 	for range readers {
-		r.requests <- request{r.file, entryID(0, key(0)), hung}
+		r.requests <- request{r.file, slot{}, key(0), hung}
 	}
 	wantInTime(t, "Get", func(ctx context.Context) error { _, err := r.Get(ctx, key(1)); return err })
 	wantInTime(t, "Take", func(ctx context.Context) error { _, err := r.Take(ctx, key(1)); return err })

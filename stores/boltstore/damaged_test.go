@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // The files that TestDamage has opened.
 
-// twice puts the session of key 5 under another expiry as well.
+// twice puts the session of key 5 into the other class too.
 func twice(t *testing.T, data []byte) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "twice.db")
@@ -22,7 +24,7 @@ func twice(t *testing.T, data []byte) []byte {
 	must(t, err)
 	e := entryID(nanoseconds(in(3*time.Hour)), key(5))
 	err = db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(sessionsBucket).Put(e[:], newRecord(e, numbered(5)))
+		return tx.Bucket(sessionsBuckets[external.ClassProved]).Put(e[:], newRecord(e, numbered(5)))
 	})
 	must(t, errors.Join(err, db.Close()))
 	data, err = os.ReadFile(path)

@@ -9,7 +9,7 @@ import (
 )
 
 // find returns a copy of the value under key, and its generation.
-func (s *Store) find(ctx context.Context, key external.Key) ([]byte, uint64, error) {
+func (s *Store) find(ctx context.Context, key external.Key) (value []byte, generation uint32, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
@@ -30,7 +30,7 @@ func (s *Store) find(ctx context.Context, key external.Key) ([]byte, uint64, err
 		case f == nil:
 			return nil, 0, failure
 		}
-		value, err := s.read(ctx, f, entryID(at.expires, key))
+		value, err := s.read(ctx, f, at, key)
 		if err != nil || value != nil {
 			return value, at.generation, err
 		}
@@ -53,7 +53,8 @@ const readers = 32
 // stacks, which new ones would have to grow each time.
 type request struct {
 	file   *file
-	id     id
+	at     slot
+	key    external.Key
 	answer chan answer // of capacity 1
 }
 
@@ -62,9 +63,10 @@ type answer struct {
 	err   error
 }
 
-// read returns a copy of the value under e, and nil if there is none.
-func (s *Store) read(ctx context.Context, f *file, e id) ([]byte, error) {
-	r := request{f, e, make(chan answer, 1)}
+// read returns a copy of the value that is under key at a slot, and nil if there is
+// none.
+func (s *Store) read(ctx context.Context, f *file, at slot, key external.Key) ([]byte, error) {
+	r := request{f, at, key, make(chan answer, 1)}
 	select {
 	case s.requests <- r:
 	case <-s.closing:
@@ -85,7 +87,7 @@ func (s *Store) serveReads() {
 	for {
 		select {
 		case r := <-s.requests:
-			value, err := r.file.get(r.id)
+			value, err := r.file.get(r.at, r.key)
 			if err != nil {
 				s.condemn(r.file, err)
 			}

@@ -10,18 +10,22 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// The file's two buckets. An entry of the first has the 40-byte key
+// The file has a bucket of sessions for each class, and one of state. A session's
+// key in its bucket has 40 bytes,
 //
 //	expiry, nanoseconds since 1970, big endian [8] | external.Key [32]
 //
-// and a record as its value. So sessions of one lifetime are appended at the
-// right end of the tree, whole pages at a time, and expire at its left end.
+// and its value is a record. So sessions of one lifetime are appended at the right
+// end of the tree, whole pages at a time, and expire or are evicted at its left end.
 var (
-	sessionsBucket = []byte("sessions")
-	stateBucket    = []byte("state")
+	sessionsBuckets = [classes][]byte{
+		external.ClassUnproved: []byte("unproved"),
+		external.ClassProved:   []byte("proved"),
+	}
+	stateBucket = []byte("state")
 
 	formatKey   = []byte("format")
-	formatValue = []byte("halfshake boltstore 1")
+	formatValue = []byte("halfshake boltstore 2")
 	logKey      = []byte("log")
 )
 
@@ -83,6 +87,8 @@ func (r record) validFor(key []byte, max int) bool {
 		binary.BigEndian.Uint32(r) == r.checksum(key)
 }
 
-// cost is what an entry takes in a page, the page's share not counted. A
+// cost is what an entry takes in a page, without its share of the page's own. A
 // deletion costs what bbolt keeps in memory for it.
-func (r record) cost() int64 { return leafElementSize + int64(idSize) + int64(len(r)) }
+func (r record) cost() int64 { return costOf(len(r)) }
+
+func costOf(recordSize int) int64 { return leafElementSize + int64(idSize) + int64(recordSize) }

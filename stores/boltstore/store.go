@@ -19,13 +19,13 @@ import (
 // Config is a store's configuration. The zero Config is a good one.
 type Config struct {
 	// MaxBytes is how large the file may grow: 0 means 256 MiB, and the least is
-	// 8 MiB. When an eighth of it is all that is left, the entries that are nearest
-	// to their expiry go: they have the least use left in them, while to refuse new
-	// ones instead would let a flood keep everybody out until it expires.
+	// 8 MiB. When only an eighth of it is left, entries are evicted: unproved ones
+	// first, and those nearest to their expiry before the others. Proved ones keep
+	// four fifths of what sessions take; see [external.Class].
 	//
-	// The file never shrinks, it only fills its free pages again. One that was
-	// larger when it was opened stays so. Of it, sessions take 60 to 75 %
-	// where they have few lifetimes, as is usual, and less where each has its own.
+	// The file never shrinks, but fills its free pages again. A file that was larger
+	// when it was opened stays so. Sessions take 60 to 75 % of it if they have few
+	// lifetimes, as is usual, and less if each has its own.
 	MaxBytes int64
 
 	// Logger is told of files set aside and of commits that fail; nil means
@@ -87,27 +87,20 @@ type Store struct {
 
 	mu         sync.Mutex // guards what follows; nothing blocks under it
 	shut       bool
-	file       *file                 // nil from when damage was found until there is another
-	condemned  *file                 // in which it was found, until it is set aside
-	failure    error                 // why there is no file, or the last commit failed
-	index      map[external.Key]slot // what the file has; written by the committing goroutine alone
-	open       *batch                // collects changes
-	committing *batch                // is being written, or to be tried again; nil if none
-	log        []byte                // the revocation log that the file has; nil if none
-	generation uint64
+	file       *file  // nil from when damage was found until there is another
+	condemned  *file  // in which it was found, until it is set aside
+	failure    error  // why there is no file, or the last commit failed
+	index      *index // what the file has; written by the committing goroutine alone
+	open       *batch // collects changes
+	committing *batch // is being written, or to be tried again; nil if none
+	log        []byte // the revocation log that the file has; nil if none
+	generation uint32
 }
 
 var _ external.Store = (*Store)(nil)
 
 // ErrClosed is returned, wrapped, by every method after Close.
 var ErrClosed = errors.New("the store is closed")
-
-// A slot is where the file has an entry. Two values put under one key differ in
-// their generation.
-type slot struct {
-	expires    int64
-	generation uint64
-}
 
 // Open opens the file at path, and makes it, with mode 0600, if there is none.
 // Its directory must exist. A file that another process has is an error at once.
@@ -163,7 +156,7 @@ func (s *Store) Close() error {
 }
 
 // Put implements [external.Store].
-func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, _ external.Class) error {
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 	if n := len(value); n < 1 || n > external.MaxValueSize {
 		return fmt.Errorf("boltstore: put %v: a value has 1 to %d bytes, and this one %d", key, external.MaxValueSize, n)
 	}
@@ -178,7 +171,7 @@ func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires
 		return nil
 	}
 	s.generation++
-	s.add(key, change{slot{at, s.generation}, r})
+	s.add(key, change{slot{at, s.generation, uint16(len(r)), min(class, external.ClassProved)}, r})
 	if s.file != nil && s.failure != nil { // it is kept, and will be tried again, but is not safe
 		return fmt.Errorf("boltstore: put %v: %w", key, s.failure)
 	}

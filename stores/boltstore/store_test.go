@@ -62,7 +62,7 @@ func TestPutReplacesUnderAnotherExpiry(t *testing.T) {
 		r.reopen(Config{})
 		r.want(key(1), v)
 	}
-	if n := len(r.index); n != 1 {
+	if n := len(r.index.slots); n != 1 {
 		t.Errorf("the file has %d entries under one key", n)
 	}
 }
