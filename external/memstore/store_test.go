@@ -24,6 +24,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestBounded(t *testing.T) {
+	storetest.RunBounded(t, 500, func(t testing.TB) external.Store {
+		s := New(Config{MaxEntries: 500})
+		t.Cleanup(func() { s.check(t) })
+		return s
+	})
+}
+
 func TestLog(t *testing.T) {
 	storetest.RunLog(t, func(testing.TB) external.RevocationLog { return New(Config{}) })
 }
