@@ -108,6 +108,30 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	}
 }
 
+// TestOneSecond has all sessions expire in one second, as those of a burst do: they
+// fill as much of the file as others, also after a restart.
+func TestOneSecond(t *testing.T) {
+	t.Parallel()
+	const entries, size = 20_000, 1000
+	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
+	expires := in(time.Hour).Truncate(time.Second)
+	for n := range entries {
+		r.putAs(n, value(size), expires, external.ClassUnproved)
+		if n == entries*3/4 {
+			r.reopen(Config{MaxBytes: minMaxBytes})
+		}
+	}
+	r.flush(t)
+	if kept := len(r.index.slots) * size; kept < minMaxBytes*3/5 {
+		t.Errorf("%d KiB of values are left in a file of %d", kept>>10, minMaxBytes>>10)
+	}
+	for n := entries - entries/5; n < entries; n++ {
+		if _, ok := r.index.slots[key(n)]; !ok {
+			t.Errorf("entry %d of %d was evicted before others", n, entries)
+		}
+	}
+}
+
 func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	t.Parallel()
 	clock := newHandClock()

@@ -182,7 +182,7 @@ func (c *checker) sessions(class external.Class) leafFunc {
 		if _, twice := c.found.index.slots[e.key()]; twice {
 			return damaged("a session is there twice")
 		}
-		c.found.index.put(e.key(), slot{expires: e.expires(), size: uint16(len(value)), class: class})
+		c.found.index.put(e.key(), slot{e.expires(), e.serial(), uint16(len(value)), class})
 		return nil
 	}
 }

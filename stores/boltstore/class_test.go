@@ -63,6 +63,27 @@ func TestFloodEvictsNoProved(t *testing.T) {
 	}
 }
 
+// TestFloodOfManyLifetimes has a flood whose lifetimes its clients chose, by the
+// expiry of their certificates, so that each batch is spread over the file and little
+// fits. Two fifths of MaxBytes stay the proved sessions'.
+func TestFloodOfManyLifetimes(t *testing.T) {
+	t.Parallel()
+	const proved, flood, size = 3000, 20_000, 1000
+	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
+	random := rand.New(rand.NewPCG(1, 6))
+	v := value(size)
+	for n := range proved {
+		r.putAs(n, v, in(time.Hour), external.ClassProved)
+	}
+	for n := range flood {
+		r.putAs(proved+n, v, in(2*time.Hour+time.Duration(random.IntN(3600))*time.Second), external.ClassUnproved)
+	}
+	r.wantClasses()
+	for n := range proved {
+		r.want(key(n), v)
+	}
+}
+
 // TestProvedHoldFourFifths has proved sessions for several times what the file
 // holds, and unproved ones of the same lifetime between them.
 func TestProvedHoldFourFifths(t *testing.T) {
@@ -165,8 +186,8 @@ func TestEditsForetellUsage(t *testing.T) {
 	r.flush(t)
 	r.mu.Lock()
 	for n, class := range []external.Class{0, 0, 1, 1} { // two stay in their class, two change it
-		k, v := key(n), newRecord(entryID(nanoseconds(expires), key(n)), value(500*n+1))
-		r.add(k, change{slot{nanoseconds(expires), 100, uint16(len(v)), class}, v})
+		at := slot{nanoseconds(expires), 100, uint16(checksumSize + 500*n + 1), class}
+		r.add(key(n), change{at, newRecord(at.id(key(n)), value(500*n+1))})
 	}
 	r.remove(key(4))
 	_, foretold := r.edits(r.open)

@@ -136,7 +136,7 @@ func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 	now, limits := nanoseconds(s.now()), s.limits
 	err := f.update(func(tx *bbolt.Tx) error {
 		sessions := sessionsOf(tx)
-		t = trim(sessions, now, max(excess, inUse(tx)+b.bytes-(limits.file-limits.reserve)), used)
+		t = trim(sessions, now, max(excess, inUse(tx)+b.bytes-(limits.file-limits.reserve)), used, limits.capacity)
 		if len(t.gone) == 0 && b.empty() {
 			return errNothing
 		}

@@ -15,6 +15,13 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) external.Store { return newRig(t, Config{}).Store })
 }
 
+func TestConformanceOfTheBound(t *testing.T) {
+	t.Parallel()
+	storetest.RunBounded(t, 5000, func(t testing.TB) external.Store {
+		return newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes}).Store
+	})
+}
+
 func TestConformanceOfTheLog(t *testing.T) {
 	t.Parallel()
 	storetest.RunLog(t, func(t testing.TB) external.RevocationLog { return newRig(t, Config{}).Store })

@@ -22,7 +22,7 @@ func twice(t *testing.T, data []byte) []byte {
 	must(t, os.WriteFile(path, data, 0o600))
 	db, err := bbolt.Open(path, 0, nil)
 	must(t, err)
-	e := entryID(nanoseconds(in(3*time.Hour)), key(5))
+	e := slot{expires: nanoseconds(in(3 * time.Hour))}.id(key(5))
 	err = db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(sessionsBuckets[external.ClassProved]).Put(e[:], newRecord(e, numbered(5)))
 	})

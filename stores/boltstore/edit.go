@@ -53,9 +53,7 @@ func (s *Store) edits(b *batch) (edits []edit, used usage) {
 	for key, c := range b.changes {
 		if old, ok := s.index.slots[key]; ok { // only this goroutine writes the index
 			used[old.class] -= old.cost()
-			if c.record == nil || !c.sameID(old) {
-				edits = append(edits, edit{old.class, old.id(key), nil})
-			}
+			edits = append(edits, edit{old.class, old.id(key), nil})
 		}
 		if c.record != nil {
 			used[c.class] += c.cost()

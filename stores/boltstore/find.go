@@ -8,8 +8,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// find returns a copy of the value under key, and its generation.
-func (s *Store) find(ctx context.Context, key external.Key) (value []byte, generation uint32, err error) {
+// find returns a copy of the value under key, and its serial number.
+func (s *Store) find(ctx context.Context, key external.Key) (value []byte, serial uint32, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
@@ -26,13 +26,13 @@ func (s *Store) find(ctx context.Context, key external.Key) (value []byte, gener
 		case !there || at.expires <= now:
 			return nil, 0, external.ErrNotFound
 		case pending:
-			return bytes.Clone(c.record.value()), at.generation, nil
+			return bytes.Clone(c.record.value()), at.serial, nil
 		case f == nil:
 			return nil, 0, failure
 		}
 		value, err := s.read(ctx, f, at, key)
 		if err != nil || value != nil {
-			return value, at.generation, err
+			return value, at.serial, err
 		}
 		// A commit has taken it out since. There may be another by now.
 		s.mu.Lock()

@@ -9,19 +9,9 @@ const classes = int(external.ClassProved) + 1
 // because the index holds one for each entry.
 type slot struct {
 	expires int64
-
-	// generation tells apart the values that were put under one key, as long as
-	// fewer than 2^32 are put between two looks at it.
-	generation uint32
-	size       uint16 // of the record
-	class      external.Class
-}
-
-func (at slot) id(key external.Key) id { return entryID(at.expires, key) }
-
-// sameID reports whether two slots of one key are the same place in the file.
-func (at slot) sameID(other slot) bool {
-	return at.expires == other.expires && at.class == other.class
+	serial  uint32 // the number of its Put, which tells apart the values put under one key
+	size    uint16 // of the record
+	class   external.Class
 }
 
 func (at slot) cost() int64 { return costOf(int(at.size)) }
@@ -33,8 +23,9 @@ func (u usage) total() int64 { return u[external.ClassUnproved] + u[external.Cla
 
 // An index is what the file has.
 type index struct {
-	slots map[external.Key]slot
-	used  usage
+	slots  map[external.Key]slot
+	used   usage
+	serial uint32 // the largest that was put
 }
 
 func newIndex() *index { return &index{slots: make(map[external.Key]slot)} }
@@ -43,6 +34,7 @@ func (x *index) put(key external.Key, at slot) {
 	x.remove(key)
 	x.slots[key] = at
 	x.used[at.class] += at.cost()
+	x.serial = max(x.serial, at.serial)
 }
 
 func (x *index) remove(key external.Key) {

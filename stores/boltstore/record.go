@@ -11,12 +11,14 @@ import (
 )
 
 // The file has a bucket of sessions for each class, and one of state. A session's
-// key in its bucket has 40 bytes,
+// key in its bucket has 44 bytes, integers big endian,
 //
-//	expiry, nanoseconds since 1970, big endian [8] | external.Key [32]
+//	expiry, nanoseconds since 1970 [8] | serial number of the Put [4] | external.Key [32]
 //
 // and its value is a record. So sessions of one lifetime are appended at the right
 // end of the tree, whole pages at a time, and expire or are evicted at its left end.
+// The serial number keeps in order the sessions that expire in the same second. It
+// wraps around after 2^32.
 var (
 	sessionsBuckets = [classes][]byte{
 		external.ClassUnproved: []byte("unproved"),
@@ -29,20 +31,23 @@ var (
 	logKey      = []byte("log")
 )
 
-const idSize = 8 + len(external.Key{})
+const idSize = 8 + 4 + len(external.Key{})
 
 // An id is an entry's key in its bucket.
 type id [idSize]byte
 
-func entryID(expires int64, key external.Key) (e id) {
-	binary.BigEndian.PutUint64(e[:8], uint64(expires))
-	copy(e[8:], key[:])
+func (at slot) id(key external.Key) (e id) {
+	binary.BigEndian.PutUint64(e[:8], uint64(at.expires))
+	binary.BigEndian.PutUint32(e[8:12], at.serial)
+	copy(e[12:], key[:])
 	return e
 }
 
 func (e id) expires() int64 { return int64(binary.BigEndian.Uint64(e[:8])) }
 
-func (e id) key() external.Key { return external.Key(e[8:]) }
+func (e id) serial() uint32 { return binary.BigEndian.Uint32(e[8:12]) }
+
+func (e id) key() external.Key { return external.Key(e[12:]) }
 
 func (e id) compare(f id) int { return bytes.Compare(e[:], f[:]) }
 

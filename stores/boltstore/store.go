@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/halfshake/halfshake/external"
@@ -21,7 +22,8 @@ type Config struct {
 	// MaxBytes is how large the file may grow: 0 means 256 MiB, and the least is
 	// 8 MiB. When only an eighth of it is left, entries are evicted: unproved ones
 	// first, and those nearest to their expiry before the others. Proved ones keep
-	// four fifths of what sessions take; see [external.Class].
+	// four fifths of what sessions take, and at least two fifths of MaxBytes; see
+	// [external.Class].
 	//
 	// The file never shrinks, but fills its free pages again. A file that was larger
 	// when it was opened stays so. Sessions take 60 to 75 % of it if they have few
@@ -79,6 +81,7 @@ type Store struct {
 	requests   chan request
 	closing    chan struct{}
 	goroutines sync.WaitGroup
+	serial     atomic.Uint32 // of the last Put
 
 	// Of the committing goroutine alone.
 	failing  bool // the last commit failed
@@ -94,7 +97,6 @@ type Store struct {
 	open       *batch // collects changes
 	committing *batch // is being written, or to be tried again; nil if none
 	log        []byte // the revocation log that the file has; nil if none
-	generation uint32
 }
 
 var _ external.Store = (*Store)(nil)
@@ -160,18 +162,17 @@ func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires
 	if n := len(value); n < 1 || n > external.MaxValueSize {
 		return fmt.Errorf("boltstore: put %v: a value has 1 to %d bytes, and this one %d", key, external.MaxValueSize, n)
 	}
-	at := nanoseconds(expires)
-	r := newRecord(entryID(at, key), value)
+	at := slot{nanoseconds(expires), s.serial.Add(1), checksumSize + uint16(len(value)), min(class, external.ClassProved)}
+	r := newRecord(at.id(key), value)
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("boltstore: put %v: %w", key, err)
 	}
 	defer s.mu.Unlock()
-	if at <= nanoseconds(s.now()) {
+	if at.expires <= nanoseconds(s.now()) {
 		s.remove(key)
 		return nil
 	}
-	s.generation++
-	s.add(key, change{slot{at, s.generation, uint16(len(r)), min(class, external.ClassProved)}, r})
+	s.add(key, change{at, r})
 	if s.file != nil && s.failure != nil { // it is kept, and will be tried again, but is not safe
 		return fmt.Errorf("boltstore: put %v: %w", key, s.failure)
 	}
@@ -200,14 +201,14 @@ func (s *Store) Take(ctx context.Context, key external.Key) ([]byte, error) {
 // before the value is read. It is claimed only if it is still the one there.
 func (s *Store) take(ctx context.Context, key external.Key) ([]byte, error) {
 	for {
-		value, generation, err := s.find(ctx, key)
+		value, serial, err := s.find(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		if err := s.enter(ctx); err != nil {
 			return nil, err
 		}
-		if at, ok := s.current(key); !ok || at.generation != generation {
+		if at, ok := s.current(key); !ok || at.serial != serial {
 			s.mu.Unlock()
 			continue
 		}

@@ -18,7 +18,7 @@ type trimmer struct {
 	now    int64
 	excess int64 // bytes that are still to be freed
 	used   usage // what entries take once the transaction has done all else
-	share  int64 // of it, what proved entries may keep
+	share  int64 // what proved entries may keep
 	heads  [classes]head
 }
 
@@ -31,9 +31,10 @@ type head struct {
 
 // trim chooses the entries that have expired at now, and the entries to evict to
 // free excess bytes. Used is what entries will take with the batch and without what
-// trim chooses.
-func trim(sessions buckets, now, excess int64, used usage) (t trimmed) {
-	r := &trimmer{now: now, excess: excess, used: used, share: fourFifths(used.total() - max(excess, 0))}
+// trim chooses. The share of the proved is of that, and at least of capacity: a
+// flood that fills pages badly must not shrink it.
+func trim(sessions buckets, now, excess int64, used usage, capacity int64) (t trimmed) {
+	r := &trimmer{now: now, excess: excess, used: used, share: fourFifths(max(used.total()-excess, capacity))}
 	for class := range r.heads {
 		h := &r.heads[class]
 		h.cursor = sessions[class].Cursor()
