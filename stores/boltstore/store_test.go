@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -139,6 +140,29 @@ func TestClosed(t *testing.T) {
 		t.Errorf("a second Close returned %v", err)
 	}
 	r.reopen(Config{})
+}
+
+// TestConflictComesWithTheLog holds that the loser of a swap can load at once what it
+// has lost to, instead of trying again until the winner's commit is done.
+func TestConflictComesWithTheLog(t *testing.T) {
+	r := newRig(t, Config{})
+	var old []byte
+	for round := range byte(20) {
+		var callers sync.WaitGroup
+		for caller := range byte(8) {
+			callers.Go(func() {
+				err := r.CompareAndSwap(t.Context(), old, []byte{round, caller})
+				log, loadErr := r.Load(t.Context())
+				if bytes.Equal(log, old) || loadErr != nil || err != nil && !errors.Is(err, external.ErrConflict) {
+					t.Errorf("round %d: CompareAndSwap returned %v, and Load then %x, %v", round, err, log, loadErr)
+				}
+			})
+		}
+		callers.Wait()
+		var err error
+		old, err = r.Load(t.Context())
+		must(t, err)
+	}
 }
 
 func TestRevocationLog(t *testing.T) {
