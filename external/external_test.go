@@ -19,7 +19,7 @@ import (
 func mapStore() *callStore {
 	var entries sync.Map
 	return &callStore{
-		put: func(_ context.Context, key Key, value []byte, _ time.Time) error {
+		put: func(_ context.Context, key Key, value []byte, _ time.Time, _ Class) error {
 			entries.Store(key, bytes.Clone(value))
 			return nil
 		},
@@ -71,7 +71,7 @@ func TestWhatIsPutIsFound(t *testing.T) {
 func TestStoreSeesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown bytes.Buffer
-		store := &callStore{put: func(_ context.Context, key Key, value []byte, _ time.Time) error {
+		store := &callStore{put: func(_ context.Context, key Key, value []byte, _ time.Time, _ Class) error {
 			shown.Write(key[:])
 			shown.Write(value)
 			return nil
@@ -383,7 +383,7 @@ func TestPanicsInTheDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &callStore{
 			get:    func(context.Context, Key) ([]byte, error) { panic("get") },
-			put:    func(context.Context, Key, []byte, time.Time) error { panic("put") },
+			put:    func(context.Context, Key, []byte, time.Time, Class) error { panic("put") },
 			delete: func(context.Context, Key) error { panic("delete") },
 		}
 		f := newFixture(t, store, Config{})
@@ -517,7 +517,7 @@ func TestForeignIDs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h history
 		store := &callStore{
-			put:    func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil },
+			put:    func(context.Context, Key, []byte, time.Time, Class) error { h.add("put"); return nil },
 			get:    func(context.Context, Key) ([]byte, error) { h.add("get"); return nil, ErrNotFound },
 			delete: func(context.Context, Key) error { h.add("delete"); return nil },
 		}

@@ -23,16 +23,16 @@ func TestMain(m *testing.M) { testleaks.Main(m) }
 // A callStore is a Store whose methods a test replaces; a method that it does not
 // is that of an empty store.
 type callStore struct {
-	put    func(context.Context, Key, []byte, time.Time) error
+	put    func(context.Context, Key, []byte, time.Time, Class) error
 	get    func(context.Context, Key) ([]byte, error)
 	delete func(context.Context, Key) error
 }
 
-func (s *callStore) Put(ctx context.Context, key Key, value []byte, expires time.Time) error {
+func (s *callStore) Put(ctx context.Context, key Key, value []byte, expires time.Time, class Class) error {
 	if s.put == nil {
 		return nil
 	}
-	return s.put(ctx, key, value, expires)
+	return s.put(ctx, key, value, expires, class)
 }
 
 func (s *callStore) Get(ctx context.Context, key Key) ([]byte, error) {
@@ -50,6 +50,10 @@ func (s *callStore) Delete(ctx context.Context, key Key) error {
 	}
 	return s.delete(ctx, key)
 }
+
+func (s *callStore) Load(context.Context) ([]byte, error) { return nil, ErrNotFound }
+
+func (s *callStore) CompareAndSwap(context.Context, []byte, []byte) error { return nil }
 
 // A history is what a store was asked to do, in order.
 type history struct {

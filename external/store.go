@@ -7,39 +7,63 @@ import (
 	"time"
 )
 
-// A Store keeps sealed sessions: it is the driver of one database. It sees no
-// session id and no secret, and it is not trusted: what it answers is opened and
-// checked before it is used.
+// A Store keeps sealed sessions and the fleet's revocation log: it is the driver of
+// one database. It sees neither session ids nor secrets, and it is not trusted:
+// everything it returns is opened and checked before use.
 //
-// Keys that are asked for are hostile: a client can make a server ask for the key
-// of any session that it ever had. An entry may be lost at any time, and then is
-// not found; it must not come back once Delete or Take has returned, as far as
-// the database holds what it acknowledged (each driver says what a crash and a
-// failover do).
+// Loss: a store may lose an entry at any time, and then does not find it. Once
+// Delete or Take has returned, the entry must not come back, as far as the database
+// keeps what it has acknowledged. Each driver says what a crash and a failover do.
 //
-// All methods are safe for concurrent use, return soon after their context is
-// done, and then with an error that is neither [ErrNotFound] nor [ErrConflict], and
-// neither change nor keep the slices that they are handed; what they return belongs
-// to the caller. An error may mean that the deed was done all the same. Errors carry
-// no value, and no key but in the form of [Key.String].
+// Trust: the keys asked for are hostile. A client can make a server ask for the key
+// of any session that the client ever had.
+//
+// Bounds: a store that bounds itself evicts by [Class]. Other stores ignore the
+// class, and their documentation says so.
+//
+// Calls: all methods are safe for concurrent use. They return soon after their
+// context is done, with an error that is neither [ErrNotFound] nor [ErrConflict].
+// They neither change nor keep the slices they are given, and the caller owns the
+// slices they return. A method that returns an error may have taken effect all the
+// same. Errors contain no value, and a key only as [Key.String] writes it.
 type Store interface {
-	// Put stores value, of 1 to [MaxValueSize] bytes, under key until expires (whether
-	// that instant is included is the driver's choice), in place of what is there. Where expires has passed already, nothing is there
-	// afterwards.
-	Put(ctx context.Context, key Key, value []byte, expires time.Time) error
+	// Put stores value, of 1 to [MaxValueSize] bytes, under key until expires. It
+	// replaces the entry that is there, its class included. The driver chooses
+	// whether the entry is still found at the instant expires. If expires has passed
+	// already, Put leaves no entry under key.
+	Put(ctx context.Context, key Key, value []byte, expires time.Time, class Class) error
 
-	// Get returns the value under key, and [ErrNotFound] if there is none or it
-	// has expired.
+	// Get returns the value under key, or [ErrNotFound] if there is none or it has
+	// expired.
 	Get(ctx context.Context, key Key) ([]byte, error)
 
-	// Take is Get and Delete in one: of any number of callers, on any machine, one
-	// gets the value and all others [ErrNotFound], as far as the database is
-	// linearizable.
+	// Take gets and deletes in one step. However many callers there are, on however
+	// many machines, one of them gets the value and all others get [ErrNotFound], as
+	// far as the database is linearizable.
 	Take(ctx context.Context, key Key) ([]byte, error)
 
-	// Delete removes the entry under key. That there is none is no error.
+	// Delete removes the entry under key. It returns nil if there is none.
 	Delete(ctx context.Context, key Key) error
+
+	RevocationLog
 }
+
+// A Class tells a [Store] that bounds itself which entries to evict first.
+//
+// Unproved entries may fill all free room and are evicted first, those nearest to
+// their expiry before the others, so that handshakes which are begun and abandoned
+// cannot evict the sessions in use. Proved entries hold at most four fifths of the
+// bound, so that a new session always finds room. Beyond that share, the proved
+// entries nearest to their expiry are treated as unproved.
+type Class uint8
+
+const (
+	// ClassUnproved is the class of a session whose client has proved nothing yet.
+	ClassUnproved Class = iota
+	// ClassProved is the class of a session whose client has proved that it holds
+	// the session's keys.
+	ClassProved
+)
 
 // MaxValueSize is the length in bytes of the largest value that is put into a
 // [Store]. A driver may refuse to read a larger one.
@@ -49,24 +73,24 @@ const MaxValueSize = 20 << 10
 // [RevocationLog.Load] for what is not there or has expired.
 var ErrNotFound = errors.New("not found")
 
-// A Key is what a [Store] knows a session by: a keyed digest of its id, from
-// which the id cannot be told.
+// A Key is the name of a session in a [Store]: a keyed digest of its id, which does
+// not reveal the id.
 type Key [32]byte
 
-// String returns the first 16 hexadecimal digits: enough to find a log line's
-// entry, and not the whole name of it.
+// String returns the first 16 hexadecimal digits: enough to match the lines of a
+// log, and not enough to ask the store for the entry.
 func (k Key) String() string { return hex.EncodeToString(k[:8]) }
 
-// A RevocationLog keeps the fleet's one list of what is revoked, sealed, of 1 to
-// [MaxLogSize] bytes. The type of every driver implements it beside [Store], over the
-// same database, and what is said there of contexts, slices and errors holds here.
+// A RevocationLog keeps the fleet's one record of what is revoked, sealed, of 1 to
+// [MaxLogSize] bytes. It is part of every [Store], in the same database, and what
+// Store says of calls, slices and errors holds here.
 type RevocationLog interface {
-	// Load returns the log, and [ErrNotFound] if none was ever made.
+	// Load returns the log, or [ErrNotFound] if none was ever made.
 	Load(ctx context.Context) ([]byte, error)
 
-	// CompareAndSwap puts next in the place of the log if that is old, byte for
-	// byte; where old is nil, if there is none. Otherwise it changes nothing and
-	// returns [ErrConflict]. Unlike a session, the log never expires, and a driver
+	// CompareAndSwap replaces the log with next if the log is old, byte for byte; a
+	// nil old means that there is no log yet. Otherwise it changes nothing and returns
+	// [ErrConflict]. Unlike a session, the log never expires, and a driver
 	// acknowledges it only when it would survive a crash.
 	CompareAndSwap(ctx context.Context, old, next []byte) error
 }
@@ -75,5 +99,5 @@ type RevocationLog interface {
 const MaxLogSize = 256 << 10
 
 // ErrConflict is returned, alone or wrapped, by [RevocationLog.CompareAndSwap] when
-// the log is not what the caller took it for.
+// the log is not the one that the caller passed as old.
 var ErrConflict = errors.New("the log has changed")

@@ -206,7 +206,7 @@ func (w *writer) call(op *write, a attempt) error {
 		if op.isDelete() {
 			return nil, w.store.Delete(ctx, op.key)
 		}
-		return nil, w.store.Put(ctx, op.key, op.value, op.expires)
+		return nil, w.store.Put(ctx, op.key, op.value, op.expires, ClassUnproved)
 	})
 	inTime := stop()
 	switch {

@@ -23,7 +23,7 @@ type gate struct {
 
 func newGate() *gate {
 	g := &gate{pass: make(chan error)}
-	g.put = func(ctx context.Context, _ Key, _ []byte, _ time.Time) error { return g.await(ctx, "put") }
+	g.put = func(ctx context.Context, _ Key, _ []byte, _ time.Time, _ Class) error { return g.await(ctx, "put") }
 	g.delete = func(ctx context.Context, _ Key) error { return g.await(ctx, "delete") }
 	return g
 }
@@ -76,7 +76,7 @@ func TestPutsAreGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h history
 		store := &callStore{
-			put:    func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil },
+			put:    func(context.Context, Key, []byte, time.Time, Class) error { h.add("put"); return nil },
 			delete: func(context.Context, Key) error { h.add("delete"); return nil },
 		}
 		f := newFixture(t, store, Config{})
@@ -244,7 +244,7 @@ func TestRemovedIsNotPut(t *testing.T) {
 		f := newFixture(t, store, Config{})
 		s := f.newSession(t)
 		f.remove(s, halfshake.CauseDeclined)
-		store.put = func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil }
+		store.put = func(context.Context, Key, []byte, time.Time, Class) error { h.add("put"); return nil }
 		f.put(t, s)
 		synctest.Wait()
 		if h.String() != "" || f.Stats().Removed != 1 {
@@ -361,7 +361,7 @@ func TestFailedRemovalsDoNotBlock(t *testing.T) {
 		var h history
 		var mayDelete atomic.Bool
 		store := &callStore{
-			put: func(context.Context, Key, []byte, time.Time) error { h.add("put"); return nil },
+			put: func(context.Context, Key, []byte, time.Time, Class) error { h.add("put"); return nil },
 			delete: func(context.Context, Key) error {
 				if !mayDelete.Load() {
 					return errors.New("no right to delete")
@@ -395,7 +395,7 @@ func TestWritesRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var puts atomic.Int64
 		var up atomic.Bool
-		store := &callStore{put: func(context.Context, Key, []byte, time.Time) error {
+		store := &callStore{put: func(context.Context, Key, []byte, time.Time, Class) error {
 			puts.Add(1)
 			if !up.Load() {
 				return errors.New("no space left on device")
@@ -433,7 +433,7 @@ func TestHungWrite(t *testing.T) {
 		release := make(chan struct{})
 		var h history
 		store := &callStore{
-			put:    func(context.Context, Key, []byte, time.Time) error { <-release; h.add("put"); return nil },
+			put:    func(context.Context, Key, []byte, time.Time, Class) error { <-release; h.add("put"); return nil },
 			delete: func(context.Context, Key) error { h.add("delete"); return nil },
 		}
 		f := newFixture(t, store, Config{})
@@ -466,7 +466,7 @@ func TestWriteThrough(t *testing.T) {
 			{100 * time.Millisecond, time.Second, 100 * time.Millisecond},
 			{3 * time.Second, time.Second, time.Second},
 		} {
-			store := &callStore{put: func(context.Context, Key, []byte, time.Time) error { time.Sleep(c.store); return nil }}
+			store := &callStore{put: func(context.Context, Key, []byte, time.Time, Class) error { time.Sleep(c.store); return nil }}
 			f := newFixture(t, store, Config{WriteThrough: c.limit})
 			before := time.Now()
 			f.put(t, f.newSession(t))
@@ -507,7 +507,7 @@ func TestCloseWritesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var puts atomic.Int64
 		slow := make(chan struct{}, 1) // one at a time
-		store := &callStore{put: func(context.Context, Key, []byte, time.Time) error {
+		store := &callStore{put: func(context.Context, Key, []byte, time.Time, Class) error {
 			slow <- struct{}{}
 			time.Sleep(10 * time.Millisecond)
 			puts.Add(1)
@@ -536,7 +536,7 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	for _, heeds := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
-			store := &callStore{put: func(ctx context.Context, _ Key, _ []byte, _ time.Time) error {
+			store := &callStore{put: func(ctx context.Context, _ Key, _ []byte, _ time.Time, _ Class) error {
 				if heeds {
 					<-ctx.Done()
 					return ctx.Err()
@@ -577,11 +577,11 @@ func TestLastWriteWins(t *testing.T) {
 				}
 				return err
 			}
-			store.put = func(ctx context.Context, key Key, value []byte, expires time.Time) error {
+			store.put = func(ctx context.Context, key Key, value []byte, expires time.Time, class Class) error {
 				if random.IntN(3) == 0 {
 					return flaky(errors.New("failed"))
 				}
-				return flaky(honest.put(ctx, key, value, expires))
+				return flaky(honest.put(ctx, key, value, expires, class))
 			}
 			store.delete = func(ctx context.Context, key Key) error {
 				if random.IntN(6) == 0 {

@@ -7,21 +7,50 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// An entry never changes but in its place: a Put to its key makes a new one.
+// An entry's key, value and expiry never change: a Put to its key makes a new one.
 type entry struct {
 	key     external.Key
 	value   []byte
 	expires time.Time
-	place   int // in byExpiry
+	part    *byExpiry // &Store.unproved or &Store.proved
+	place   int       // in part
 }
 
 // expired reports whether now is after the last instant that the entry is for.
 func (e *entry) expired(now time.Time) bool { return now.After(e.expires) }
 
-// add puts in an entry for whose key there is none.
-func (s *Store) add(e *entry) {
+// add adds an entry whose key has none, and evicts another if the store is full.
+func (s *Store) add(e *entry, class external.Class) {
+	for len(s.entries) >= s.maxEntries {
+		s.remove(s.unproved[0].key) // a full store always has one: maxProved is less than maxEntries
+	}
 	s.entries[e.key] = e
-	heap.Push(&s.byExpiry, e)
+	s.enqueue(e, &s.unproved)
+	if class == external.ClassProved {
+		s.promote(e)
+	}
+}
+
+// promote moves an entry to the proved part, and sends the one nearest to its
+// expiry back from there if the part is full.
+func (s *Store) promote(e *entry) {
+	if s.maxProved == 0 {
+		return
+	}
+	if len(s.proved) == s.maxProved {
+		s.move(s.proved[0], &s.unproved)
+	}
+	s.move(e, &s.proved)
+}
+
+func (s *Store) move(e *entry, part *byExpiry) {
+	heap.Remove(e.part, e.place)
+	s.enqueue(e, part)
+}
+
+func (s *Store) enqueue(e *entry, part *byExpiry) {
+	e.part = part
+	heap.Push(part, e)
 }
 
 // remove takes out the entry under key, and returns nil if there is none.
@@ -31,22 +60,17 @@ func (s *Store) remove(key external.Key) *entry {
 		return nil
 	}
 	delete(s.entries, key)
-	heap.Remove(&s.byExpiry, e.place)
+	heap.Remove(e.part, e.place)
 	return e
 }
 
-// removeExpired is called by each Put, and over all of them removes no more than
-// they put in.
+// removeExpired removes every entry that has expired. Put calls it, so that over
+// time it removes no more than Put adds.
 func (s *Store) removeExpired(now time.Time) {
-	for len(s.byExpiry) > 0 && s.byExpiry[0].expired(now) {
-		s.remove(s.byExpiry[0].key)
-	}
-}
-
-// makeRoom makes room for one more.
-func (s *Store) makeRoom() {
-	for len(s.entries) >= s.maxEntries {
-		s.remove(s.byExpiry[0].key)
+	for _, part := range []*byExpiry{&s.unproved, &s.proved} {
+		for len(*part) > 0 && (*part)[0].expired(now) {
+			s.remove((*part)[0].key)
+		}
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// Load implements [external.RevocationLog].
+// Load implements [external.Store].
 func (s *Store) Load(ctx context.Context) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -21,7 +21,7 @@ func (s *Store) Load(ctx context.Context) ([]byte, error) {
 	return bytes.Clone(s.log), nil
 }
 
-// CompareAndSwap implements [external.RevocationLog], but for a crash, which no
+// CompareAndSwap implements [external.Store], but for a crash, which no
 // memory survives. It refuses a log of a size that the contract does not allow.
 func (s *Store) CompareAndSwap(ctx context.Context, old, next []byte) error {
 	if err := ctx.Err(); err != nil {

@@ -1,6 +1,6 @@
 // Package memstore is an external store in this process's own memory: for tests,
-// for examples, and to be read before one writes a driver. It is shared with no
-// other process and ends with this one.
+// for examples, and as a model for a new driver. No other process shares it, and it
+// ends with this one.
 package memstore
 
 import (
@@ -20,33 +20,35 @@ const DefaultMaxEntries = 20480
 // A Config configures a [Store]. The zero Config is good.
 type Config struct {
 	// MaxEntries is how many entries the store holds; 0 or less is
-	// [DefaultMaxEntries]. In a full store an entry that is put in takes the
-	// place of the one that expires first.
+	// [DefaultMaxEntries]. When the store is full, Put evicts the unproved entry
+	// nearest to its expiry. At most four fifths of MaxEntries, rounded down, are
+	// proved: one more sends the proved entry nearest to its expiry back to the
+	// unproved. See [external.Class].
 	MaxEntries int
 
 	// Now is the clock that entries expire by; nil is [time.Now].
 	Now func() time.Time
 }
 
-// A Store is an [external.Store] and an [external.RevocationLog] in memory. It
-// is linearizable and loses nothing but what a full store has no room for. Of an
-// entry that has expired the room is given back by the next Put.
+// A Store is an [external.Store] in memory. It is linearizable and loses nothing but
+// what a full store evicts. The next Put gives back the room of expired entries.
 //
-// Its formatted form, under every verb, carries neither keys nor values.
+// Its formatted form, under every verb, contains neither keys nor values.
 type Store struct {
 	maxEntries int
+	maxProved  int
 	now        func() time.Time
 
 	mu       sync.Mutex // guards what follows
 	entries  map[external.Key]*entry
-	byExpiry byExpiry // the same entries
+	unproved byExpiry // entries is these
+	proved   byExpiry // and these
 	log      []byte   // nil if none was ever made
 }
 
 var (
-	_ external.Store         = (*Store)(nil)
-	_ external.RevocationLog = (*Store)(nil)
-	_ fmt.Formatter          = (*Store)(nil)
+	_ external.Store = (*Store)(nil)
+	_ fmt.Formatter  = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -59,6 +61,7 @@ func New(cfg Config) *Store {
 	if cfg.MaxEntries > 0 {
 		s.maxEntries = cfg.MaxEntries
 	}
+	s.maxProved = s.maxEntries/5*4 + s.maxEntries%5*4/5 // as s.maxEntries*4/5, which could overflow
 	if cfg.Now != nil {
 		s.now = cfg.Now
 	}
@@ -67,7 +70,7 @@ func New(cfg Config) *Store {
 
 // Put implements [external.Store]. It refuses a value of a size that the
 // contract does not allow, so that the store's memory is bounded too.
-func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -84,8 +87,7 @@ func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires
 	if e.expired(now) {
 		return nil
 	}
-	s.makeRoom()
-	s.add(e)
+	s.add(e, class)
 	return nil
 }
 

@@ -24,25 +24,36 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestBounded(t *testing.T) {
+	storetest.RunBounded(t, 500, func(t testing.TB) external.Store {
+		s := New(Config{MaxEntries: 500})
+		t.Cleanup(func() { s.check(t) })
+		return s
+	})
+}
+
 func TestLog(t *testing.T) {
 	storetest.RunLog(t, func(testing.TB) external.RevocationLog { return New(Config{}) })
 }
 
-// check holds what is always so: the map and the heap have the same entries, no
-// more than there is room for, in their places.
+// check holds the store's invariants: the map and the two heaps have the same
+// entries, each in its place, and no more than the bounds allow.
 func (s *Store) check(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.entries) != len(s.byExpiry) || len(s.entries) > s.maxEntries {
-		t.Errorf("%d entries in the map, %d in the heap, at most %d", len(s.entries), len(s.byExpiry), s.maxEntries)
+	if len(s.entries) != len(s.unproved)+len(s.proved) || len(s.entries) > s.maxEntries || len(s.proved) > s.maxProved {
+		t.Errorf("%d entries in the map, at most %d; %d unproved; %d proved, at most %d",
+			len(s.entries), s.maxEntries, len(s.unproved), len(s.proved), s.maxProved)
 	}
-	for i, e := range s.byExpiry {
-		if s.entries[e.key] != e || e.place != i {
-			t.Errorf("entry %v is in place %d of the heap, and says %d", e.key, i, e.place)
-		}
-		if parent := (i - 1) / 2; s.byExpiry.Less(i, parent) {
-			t.Errorf("entry %d expires before its parent %d", i, parent)
+	for _, part := range []*byExpiry{&s.unproved, &s.proved} {
+		for i, e := range *part {
+			if s.entries[e.key] != e || e.part != part || e.place != i {
+				t.Errorf("entry %v is in place %d of the heap, and says %d", e.key, i, e.place)
+			}
+			if parent := (i - 1) / 2; part.Less(i, parent) {
+				t.Errorf("entry %d expires before its parent %d", i, parent)
+			}
 		}
 	}
 }
@@ -63,7 +74,12 @@ func keyOf(n int) (key external.Key) {
 
 func put(t *testing.T, s *Store, n int, expires time.Time) {
 	t.Helper()
-	if err := s.Put(t.Context(), keyOf(n), []byte{byte(n)}, expires); err != nil {
+	putAs(t, s, n, expires, external.ClassUnproved)
+}
+
+func putAs(t *testing.T, s *Store, n int, expires time.Time, class external.Class) {
+	t.Helper()
+	if err := s.Put(t.Context(), keyOf(n), []byte{byte(n)}, expires, class); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -117,6 +133,59 @@ func TestFullLosesTheFirstToExpire(t *testing.T) {
 	}
 }
 
+// Entries 0 to 7 are proved and expire first; a flood of unproved ones evicts none.
+func TestFloodEvictsNoProved(t *testing.T) {
+	s, clock := newStore(t, 10)
+	for n := range 8 {
+		putAs(t, s, n, clock.now.Add(time.Minute), external.ClassProved)
+	}
+	for n := 100; n < 200; n++ {
+		put(t, s, n, clock.now.Add(time.Hour))
+	}
+	for n := range 8 {
+		want(t, s, n, true)
+	}
+	if s.Len() != 10 {
+		t.Errorf("%d entries, want 10", s.Len())
+	}
+}
+
+// A proved entry beyond the share makes the one nearest to its expiry unproved.
+func TestProvedShare(t *testing.T) {
+	s, clock := newStore(t, 10)
+	for n := range 9 {
+		putAs(t, s, n, clock.now.Add(time.Duration(60-n)*time.Second), external.ClassProved)
+	}
+	put(t, s, 100, clock.now.Add(time.Hour))
+	put(t, s, 101, clock.now.Add(time.Hour)) // evicts 7, the first that was sent back
+	for n := range 9 {
+		want(t, s, n, n != 7)
+	}
+}
+
+// A Put decides the class of its entry anew.
+func TestReplacedClass(t *testing.T) {
+	s, clock := newStore(t, 5)
+	putAs(t, s, 0, clock.now.Add(time.Minute), external.ClassProved)
+	put(t, s, 1, clock.now.Add(time.Minute))
+	put(t, s, 0, clock.now.Add(time.Minute))
+	putAs(t, s, 1, clock.now.Add(time.Minute), external.ClassProved)
+	for n := 100; n < 104; n++ {
+		put(t, s, n, clock.now.Add(time.Hour))
+	}
+	want(t, s, 0, false)
+	want(t, s, 1, true)
+}
+
+// A store for one entry has no room for proved ones, and still takes them.
+func TestSmallestStore(t *testing.T) {
+	s, clock := newStore(t, 1)
+	for n := range 3 {
+		putAs(t, s, n, clock.now.Add(time.Hour), external.ClassProved)
+		want(t, s, n, true)
+	}
+}
+
 func TestExpiredPutRemovesWhatIsThere(t *testing.T) {
 	s, clock := newStore(t, 0)
 	put(t, s, 1, clock.now.Add(time.Hour))
@@ -140,7 +209,7 @@ func TestDefaultBound(t *testing.T) {
 func TestSizesAreBounded(t *testing.T) {
 	s, clock := newStore(t, 0)
 	for _, size := range []int{0, external.MaxValueSize + 1} {
-		if err := s.Put(t.Context(), keyOf(1), make([]byte, size), clock.now.Add(time.Hour)); err == nil {
+		if err := s.Put(t.Context(), keyOf(1), make([]byte, size), clock.now.Add(time.Hour), external.ClassUnproved); err == nil {
 			t.Errorf("a value of %d bytes was put", size)
 		}
 	}
@@ -160,7 +229,7 @@ func TestInvariants(t *testing.T) {
 		n := random.IntN(40)
 		switch random.IntN(5) {
 		case 0, 1:
-			put(t, s, n, clock.now.Add(time.Duration(random.IntN(60)-5)*time.Second))
+			putAs(t, s, n, clock.now.Add(time.Duration(random.IntN(60)-5)*time.Second), external.Class(random.IntN(2)))
 		case 2:
 			s.Take(t.Context(), keyOf(n))
 		case 3:
@@ -174,7 +243,7 @@ func TestInvariants(t *testing.T) {
 
 func TestPrintsNoSecrets(t *testing.T) {
 	s, clock := newStore(t, 0)
-	if err := s.Put(context.Background(), external.Key([]byte(strings.Repeat("k", 32))), []byte("vvvvvvvvvvvv"), clock.now.Add(time.Hour)); err != nil {
+	if err := s.Put(context.Background(), external.Key([]byte(strings.Repeat("k", 32))), []byte("vvvvvvvvvvvv"), clock.now.Add(time.Hour), external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {

@@ -16,7 +16,7 @@ import (
 // those of the sound one.
 type altered struct {
 	external.Store
-	put    func(ctx context.Context, key external.Key, value []byte, expires time.Time) error
+	put    func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error
 	get    func(context.Context, external.Key) ([]byte, error)
 	take   func(context.Context, external.Key) ([]byte, error)
 	delete func(context.Context, external.Key) error
@@ -27,8 +27,8 @@ func newAltered() *altered {
 	return &altered{s, s.Put, s.Get, s.Take, s.Delete}
 }
 
-func (s *altered) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
-	return s.put(ctx, key, value, expires)
+func (s *altered) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
+	return s.put(ctx, key, value, expires, class)
 }
 
 func (s *altered) Get(ctx context.Context, key external.Key) ([]byte, error) { return s.get(ctx, key) }
@@ -66,11 +66,11 @@ var alterations = []struct {
 }
 
 func putIfAbsent(s *altered) {
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 		if _, err := s.Store.Get(ctx, key); err == nil {
 			return nil
 		}
-		return s.Store.Put(ctx, key, value, expires)
+		return s.Store.Put(ctx, key, value, expires, class)
 	}
 }
 
@@ -97,9 +97,9 @@ func deleteLater(s *altered) {
 }
 
 func sweepByTimer(s *altered) {
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 		time.AfterFunc(time.Until(expires), func() { s.Store.Delete(context.Background(), key) })
-		return s.Store.Put(ctx, key, value, expires)
+		return s.Store.Put(ctx, key, value, expires, class)
 	}
 }
 
@@ -113,17 +113,17 @@ func doneHangs(s *altered) {
 }
 
 func doneSucceeds(s *altered) {
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return s.Store.Put(ctx, key, value, expires)
+		return s.Store.Put(ctx, key, value, expires, class)
 	}
 }
 
 func valueInError(s *altered) {
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
-		return wrapped(s.Store.Put(ctx, key, value, expires), "SET "+string(value))
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
+		return wrapped(s.Store.Put(ctx, key, value, expires, class), "SET "+string(value))
 	}
 }
 
@@ -155,22 +155,22 @@ func takeIfDeleted(s *altered) {
 }
 
 func putInTwo(s *altered) {
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 		if err := s.Store.Delete(ctx, key); err != nil {
 			return err
 		}
 		runtime.Gosched()
-		return s.Store.Put(ctx, key, value, expires)
+		return s.Store.Put(ctx, key, value, expires, class)
 	}
 }
 
 func putInHalves(s *altered) {
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 		if half := len(value) / 2; half > 0 {
-			s.Store.Put(ctx, key, value[:half], expires)
+			s.Store.Put(ctx, key, value[:half], expires, class)
 			runtime.Gosched()
 		}
-		return s.Store.Put(ctx, key, value, expires)
+		return s.Store.Put(ctx, key, value, expires, class)
 	}
 }
 
@@ -187,9 +187,9 @@ func cacheReads(s *altered) {
 		}
 		return value, err
 	}
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 		defer cache.Delete(key)
-		return s.Store.Put(ctx, key, value, expires)
+		return s.Store.Put(ctx, key, value, expires, class)
 	}
 	s.delete = func(ctx context.Context, key external.Key) error {
 		defer cache.Delete(key)
@@ -204,11 +204,11 @@ func cacheReads(s *altered) {
 func readReplica(s *altered) {
 	replica := memstore.New(memstore.Config{})
 	s.get = replica.Get
-	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
-		if err := s.Store.Put(ctx, key, value, expires); err != nil {
+	s.put = func(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
+		if err := s.Store.Put(ctx, key, value, expires, class); err != nil {
 			return err
 		}
-		go replica.Put(context.WithoutCancel(ctx), key, bytes.Clone(value), expires)
+		go replica.Put(context.WithoutCancel(ctx), key, bytes.Clone(value), expires, class)
 		return nil
 	}
 }

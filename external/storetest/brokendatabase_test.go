@@ -21,10 +21,7 @@ type image struct {
 }
 
 func (d *disk) open() (external.Store, func()) {
-	s := struct {
-		*naive
-		*naiveLog
-	}{newNaive(), newNaiveLog()}
+	s := newNaive()
 	if d.saved.entries != nil {
 		s.entries = maps.Clone(d.saved.entries)
 	}

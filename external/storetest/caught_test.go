@@ -43,7 +43,7 @@ func TestFaultsAreCaught(t *testing.T) {
 // TestEveryCheckCatches holds that for each check there is a broken store which
 // it must find.
 func TestEveryCheckCatches(t *testing.T) {
-	var stores, logs, databases string
+	var stores, logs, databases, bounds string
 	for _, b := range breaks {
 		stores += " " + b.checks
 	}
@@ -56,9 +56,13 @@ func TestEveryCheckCatches(t *testing.T) {
 	for _, b := range brokenDatabases {
 		databases += " " + b.checks
 	}
-	wantEach(t, storeChecks, stores)
-	wantEach(t, logChecks, logs+" BesideStore") // of TestLogsNotBesideStores
+	for _, b := range brokenBounds {
+		bounds += " " + b.checks
+	}
+	wantEach(t, storeChecks, stores+" BesideLog") // of TestLogsNotBesideStores
+	wantEach(t, logChecks, logs)
 	wantEach(t, persistenceChecks, databases)
+	wantEach(t, boundChecks, bounds)
 }
 
 func wantEach[P any](t *testing.T, checks []check[P], names string) {

@@ -17,7 +17,7 @@ const soon = 2 * time.Second
 func storeOps(store external.Store, key external.Key, value []byte) map[Op]func(context.Context) ([]byte, error) {
 	return map[Op]func(context.Context) ([]byte, error){
 		Put: func(ctx context.Context) ([]byte, error) {
-			return nil, store.Put(ctx, key, value, time.Now().Add(time.Hour))
+			return nil, store.Put(ctx, key, value, time.Now().Add(time.Hour), external.ClassUnproved)
 		},
 		Get:    func(ctx context.Context) ([]byte, error) { return store.Get(ctx, key) },
 		Take:   func(ctx context.Context) ([]byte, error) { return store.Take(ctx, key) },

@@ -21,14 +21,13 @@ var ErrInjected = errors.New("storetest: injected fault")
 //	f := storetest.NewFaulty(store)
 //	f.Set(storetest.Get, storetest.Fail)
 //
-// It is a revocation log too, over the same store. It is safe for concurrent use,
-// and may be told anew while calls are under way, which go on as they began.
+// It is safe for concurrent use, and may be told anew while calls are under way,
+// which go on as they began.
 //
 // What it makes up at random is the same in each run, if the calls are. For this,
 // and to lie, it remembers values; its formatted form has none.
 type Faulty struct {
 	store external.Store
-	log   external.RevocationLog // nil if store is none
 
 	mu       sync.Mutex // guards what follows
 	faults   [ops]Fault
@@ -42,16 +41,13 @@ type Faulty struct {
 }
 
 var (
-	_ external.Store         = (*Faulty)(nil)
-	_ external.RevocationLog = (*Faulty)(nil)
-	_ fmt.Formatter          = (*Faulty)(nil)
+	_ external.Store = (*Faulty)(nil)
+	_ fmt.Formatter  = (*Faulty)(nil)
 )
 
 // NewFaulty returns a store with no fault yet.
 func NewFaulty(store external.Store) *Faulty {
-	f := &Faulty{store: store, released: make(chan struct{}), memory: newMemory()}
-	f.log, _ = store.(external.RevocationLog)
-	return f
+	return &Faulty{store: store, released: make(chan struct{}), memory: newMemory()}
 }
 
 // Set has fault befall each call of op from now on.
@@ -142,9 +138,9 @@ func Randomly(seed uint64, share float64, faults ...Fault) func(Op, external.Key
 }
 
 // Put implements [external.Store].
-func (f *Faulty) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+func (f *Faulty) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 	_, err := f.call(ctx, Put, key, func(ctx context.Context) ([]byte, error) {
-		err := f.store.Put(ctx, key, value, expires)
+		err := f.store.Put(ctx, key, value, expires, class)
 		if err == nil {
 			f.remember(func(m *memory) { m.put(key, value) })
 		}
@@ -169,25 +165,15 @@ func (f *Faulty) Delete(ctx context.Context, key external.Key) error {
 	return err
 }
 
-var errNoLog = errors.New("storetest: the store that is faulty has no revocation log")
-
-// Load implements [external.RevocationLog].
+// Load implements [external.Store].
 func (f *Faulty) Load(ctx context.Context) ([]byte, error) {
-	return f.call(ctx, Load, external.Key{}, func(ctx context.Context) ([]byte, error) {
-		if f.log == nil {
-			return nil, errNoLog
-		}
-		return f.log.Load(ctx)
-	})
+	return f.call(ctx, Load, external.Key{}, f.store.Load)
 }
 
-// CompareAndSwap implements [external.RevocationLog].
+// CompareAndSwap implements [external.Store].
 func (f *Faulty) CompareAndSwap(ctx context.Context, old, next []byte) error {
 	_, err := f.call(ctx, CompareAndSwap, external.Key{}, func(ctx context.Context) ([]byte, error) {
-		if f.log == nil {
-			return nil, errNoLog
-		}
-		err := f.log.CompareAndSwap(ctx, old, next)
+		err := f.store.CompareAndSwap(ctx, old, next)
 		if err == nil {
 			f.remember(func(m *memory) { m.swap(next) })
 		}

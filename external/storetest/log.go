@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"runtime"
 	"sync/atomic"
-	"time"
 
 	"github.com/halfshake/halfshake/external"
 )
@@ -164,37 +163,6 @@ func (p *logProbe) increment() {
 		if p.swap(old, next) {
 			return
 		}
-	}
-}
-
-// checkLogBesideStore holds that log and sessions leave each other alone.
-func checkLogBesideStore(p *logProbe) {
-	store, ok := p.log.(external.Store)
-	if !ok {
-		p.Logf("the log is no store")
-		return
-	}
-	sessions := &probe{p.tester, store}
-	keys := []external.Key{newKey(), {}, external.Key(bytes.Repeat([]byte{0xff}, 32))}
-	for i, key := range keys {
-		sessions.put(key, numbered(key, uint64(i)))
-	}
-	p.want(nil)
-
-	log := newValue(3000)
-	p.wantSwap(nil, log)
-	for i, key := range keys {
-		sessions.want(key, numbered(key, uint64(i)))
-		sessions.put(key, newValue(100))
-		p.want(log)
-		sessions.delete(key)
-		sessions.putUntil(key, newValue(100), time.Now().Add(-time.Minute))
-		sessions.wantAbsent(key)
-		p.want(log)
-	}
-	p.wantSwap(log, newValue(10))
-	for _, key := range keys {
-		sessions.wantAbsent(key)
 	}
 }
 

@@ -18,6 +18,8 @@ type naive struct {
 	absent    func(external.Key) error
 	keepTimes bool // a Put leaves the expiry of what is there
 
+	*naiveLog
+
 	mu      sync.Mutex
 	entries map[string]kept
 }
@@ -31,17 +33,18 @@ var _ external.Store = (*naive)(nil)
 
 func newNaive() *naive {
 	return &naive{
-		key:     func(key external.Key) string { return string(key[:]) },
-		in:      bytes.Clone,
-		out:     bytes.Clone,
-		expired: func(now time.Time, e kept) bool { return now.After(e.expires) },
-		done:    func(ctx context.Context, _ external.Key) error { return ctx.Err() },
-		absent:  func(external.Key) error { return external.ErrNotFound },
-		entries: make(map[string]kept),
+		key:      func(key external.Key) string { return string(key[:]) },
+		in:       bytes.Clone,
+		out:      bytes.Clone,
+		expired:  func(now time.Time, e kept) bool { return now.After(e.expires) },
+		done:     func(ctx context.Context, _ external.Key) error { return ctx.Err() },
+		absent:   func(external.Key) error { return external.ErrNotFound },
+		naiveLog: newNaiveLog(),
+		entries:  make(map[string]kept),
 	}
 }
 
-func (s *naive) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+func (s *naive) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, _ external.Class) error {
 	if err := s.done(ctx, key); err != nil {
 		return err
 	}

@@ -2,10 +2,10 @@ package storetest
 
 import "fmt"
 
-// An Op is a method of [external.Store] or of [external.RevocationLog].
+// An Op is a method of [external.Store].
 type Op int
 
-// The methods of a store, and of a revocation log.
+// The methods of a store, those of its revocation log last.
 const (
 	Put Op = iota
 	Get

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/halfshake/halfshake/external"
@@ -22,9 +23,14 @@ func (p *probe) put(key external.Key, value []byte) {
 
 func (p *probe) putUntil(key external.Key, value []byte, expires time.Time) {
 	p.Helper()
+	p.putAs(key, value, expires, external.ClassUnproved)
+}
+
+func (p *probe) putAs(key external.Key, value []byte, expires time.Time, class external.Class) {
+	p.Helper()
 	ctx, cancel := opContext()
 	defer cancel()
-	if err := p.store.Put(ctx, key, value, expires); err != nil {
+	if err := p.store.Put(ctx, key, value, expires, class); err != nil {
 		fatalf(p, "Put(%v) of %d bytes until %v: %v", key, len(value), expires, err)
 	}
 }
@@ -108,12 +114,13 @@ func (p *probe) each(n int, f func(p *probe, i int)) {
 	each(p.tester, n, func(t tester, i int) { f(&probe{t, p.store}, i) })
 }
 
-// spread runs f with 0 to n-1 in a few goroutines: a store that writes many
-// entries at a time should not have to write them one by one.
+// spread runs f with 0 to n-1, about in this order, in a few goroutines: a store
+// that writes many entries at a time should not have to write them one by one.
 func (p *probe) spread(n int, f func(p *probe, i int)) {
 	const goroutines = 16
-	p.each(goroutines, func(p *probe, first int) {
-		for i := first; i < n; i += goroutines {
+	var next atomic.Int64
+	p.each(goroutines, func(p *probe, _ int) {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 			f(p, i)
 		}
 	})

@@ -8,8 +8,7 @@ import (
 
 // RunLog checks that revocation logs honour the contract of
 // [external.RevocationLog], each check in a subtest with a log that open returned
-// to it. Each must be of a database in which no log was made yet. Where the log
-// is an [external.Store] too, it checks that the two leave each other alone.
+// to it. Each must be of a database in which no log was made yet.
 //
 // It takes less than a second for a log that writes at once.
 func RunLog(t *testing.T, open func(t testing.TB) external.RevocationLog) {
@@ -30,5 +29,4 @@ var logChecks = []check[*logProbe]{
 	{"DoneContext", checkLogDoneContext},
 	{"OneFirst", checkLogOneFirst},
 	{"Increments", checkLogIncrements},
-	{"BesideStore", checkLogBesideStore},
 }

@@ -1,7 +1,8 @@
 // Package storetest is the conformance suite of external stores, for every
-// driver in this repository and elsewhere: [Run] for the [external.Store],
-// [RunLog] for the [external.RevocationLog], [RunPersistent] for what outlives
-// the process. [Faulty] is a store with faults, for tests of what is above one.
+// driver in this repository and elsewhere: [Run] for the [external.Store], [RunLog]
+// for its [external.RevocationLog], [RunBounded] for what a full store evicts, and
+// [RunPersistent] for what outlives the process. [Faulty] is a store with faults,
+// for tests of what is above one.
 //
 // A driver's test is
 //
@@ -79,4 +80,6 @@ var storeChecks = []check[*probe]{
 	{"WholeValues", checkWholeValues},
 	{"NoComeback", checkNoComeback},
 	{"History", checkHistory},
+
+	{"BesideLog", checkBesideLog},
 }

@@ -18,6 +18,7 @@ type limits struct {
 	file       int64 // the size of the file
 	growth     int64 // by which it grows
 	reserve    int64 // of it, what is kept free
+	capacity   int64 // the least that sessions are taken to have room for
 	batchBytes int64 // of changes in one transaction
 	batchEdits int   // changes of what the file has, in one transaction
 }
@@ -41,6 +42,7 @@ func newLimits(maxBytes int64) (limits, error) {
 		file:       maxBytes,
 		growth:     min(maxBytes/64, 1<<20),
 		reserve:    maxBytes / 8,
+		capacity:   maxBytes / 2,
 		batchBytes: min(maxBytes/64, 4<<20),
 		batchEdits: int(min(maxBytes/32/pageSize, 1024)),
 	}, nil
@@ -166,13 +168,13 @@ func (s *Store) current(key external.Key) (slot, bool) {
 	if c, ok := s.pending(key); ok {
 		return c.slot, c.record != nil
 	}
-	at, ok := s.index[key]
+	at, ok := s.index.slots[key]
 	return at, ok
 }
 
 // onFile tells whether the file has, or may soon have, an entry under key.
 func (s *Store) onFile(key external.Key) bool {
-	if _, ok := s.index[key]; ok {
+	if _, ok := s.index.slots[key]; ok {
 		return true
 	}
 	if s.committing == nil {

@@ -3,11 +3,15 @@
 package boltstore
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // cpu is what this process has used, of all its goroutines and in the kernel.
@@ -35,7 +39,7 @@ func BenchmarkPut(b *testing.B) {
 			put := func() {
 				ns.Add(int64(time.Second / perSecond))
 				n++
-				if err := r.Put(b.Context(), key(n), v, time.Unix(0, ns.Load()).Add(live/perSecond*time.Second)); err != nil {
+				if err := r.Put(b.Context(), key(n), v, time.Unix(0, ns.Load()).Add(live/perSecond*time.Second), external.ClassUnproved); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -105,4 +109,64 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// byCallers runs do b.N times, by one caller and by 32 at a time.
+func byCallers(b *testing.B, prepare func(b *testing.B, r *rig), do func(r *rig, n int) error) {
+	for _, callers := range []int{1, 32} {
+		name := "alone"
+		if callers > 1 {
+			name = fmt.Sprintf("%d callers", callers)
+		}
+		b.Run(name, func(b *testing.B) {
+			r := newRig(b, Config{})
+			prepare(b, r)
+			var n atomic.Int64
+			var running sync.WaitGroup
+			b.ResetTimer()
+			for range callers {
+				running.Go(func() {
+					for i := int(n.Add(1)) - 1; i < b.N; i = int(n.Add(1)) - 1 {
+						if err := do(r, i); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			running.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+		})
+	}
+}
+
+// BenchmarkDelete deletes sessions that are in the file, each acknowledged when it is
+// gone from the disk.
+func BenchmarkDelete(b *testing.B) {
+	prepare := func(b *testing.B, r *rig) {
+		v := value(1200)
+		for n := range b.N {
+			r.put(key(n), v)
+		}
+		r.flush(b)
+	}
+	byCallers(b, prepare, func(r *rig, n int) error { return r.Delete(r.Context(), key(n)) })
+}
+
+// BenchmarkCompareAndSwap changes a log of 4 KiB. Callers that lose a swap load the
+// log again and go on until they win one.
+func BenchmarkCompareAndSwap(b *testing.B) {
+	prepare := func(b *testing.B, r *rig) { must(b, r.CompareAndSwap(b.Context(), nil, value(4096))) }
+	byCallers(b, prepare, func(r *rig, n int) error {
+		for next := value(4096); ; {
+			log, err := r.Load(r.Context())
+			if err != nil {
+				return err
+			}
+			if err = r.CompareAndSwap(r.Context(), log, next); !errors.Is(err, external.ErrConflict) {
+				return err
+			}
+		}
+	})
 }

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // handClock is a clock that the test moves.
@@ -46,7 +48,7 @@ func testBound(t *testing.T, least, most int) {
 		size := least + random.IntN(most-least+1)
 		bytes += size
 		sizes[n] = size
-		if err := r.Put(t.Context(), key(n), value(size), start.Add(time.Duration(n)*time.Millisecond)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), start.Add(time.Duration(n)*time.Millisecond), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 		if random.IntN(100) == 0 {
@@ -90,7 +92,7 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range entries {
-		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(random.IntN(3600))*time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(random.IntN(3600))*time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,11 +100,35 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	if size := r.fileSize(); size > minMaxBytes {
 		t.Errorf("the file has %d bytes, bound %d", size, minMaxBytes)
 	}
-	if kept := len(r.index) * size; kept < minMaxBytes/10 {
+	if kept := len(r.index.slots) * size; kept < minMaxBytes/10 {
 		t.Errorf("%d bytes are left", kept)
 	}
 	if r.log.Len() > 0 {
 		t.Error(&r.log)
+	}
+}
+
+// TestOneSecond has all sessions expire in one second, as those of a burst do: they
+// fill as much of the file as others, also after a restart.
+func TestOneSecond(t *testing.T) {
+	t.Parallel()
+	const entries, size = 20_000, 1000
+	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
+	expires := in(time.Hour).Truncate(time.Second)
+	for n := range entries {
+		r.putAs(n, value(size), expires, external.ClassUnproved)
+		if n == entries*3/4 {
+			r.reopen(Config{MaxBytes: minMaxBytes})
+		}
+	}
+	r.flush(t)
+	if kept := len(r.index.slots) * size; kept < minMaxBytes*3/5 {
+		t.Errorf("%d KiB of values are left in a file of %d", kept>>10, minMaxBytes>>10)
+	}
+	for n := entries - entries/5; n < entries; n++ {
+		if _, ok := r.index.slots[key(n)]; !ok {
+			t.Errorf("entry %d of %d was evicted before others", n, entries)
+		}
 	}
 }
 
@@ -115,7 +141,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	const generations, entries, size = 20, 2000, 500
 	for g := range generations {
 		for n := range entries {
-			if err := r.Put(t.Context(), key(g*entries+n), value(size), clock.in(time.Hour)); err != nil {
+			if err := r.Put(t.Context(), key(g*entries+n), value(size), clock.in(time.Hour), external.ClassUnproved); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -125,7 +151,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	if got, most := r.fileSize(), int64(6*entries*size); got > most {
 		t.Errorf("the file has %d bytes for %d bytes of values that live", got, 2*entries*size)
 	}
-	if n := len(r.index); n > 3*entries {
+	if n := len(r.index.slots); n > 3*entries {
 		t.Errorf("the index has %d entries, of which %d live", n, 2*entries)
 	}
 	clock.pass(time.Hour)
@@ -133,7 +159,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	for range 3 {
 		r.flush(t)
 	}
-	if n := len(r.index); n > 1 {
+	if n := len(r.index.slots); n > 1 {
 		t.Errorf("the index has %d entries, all of them expired", n)
 	}
 }
@@ -142,13 +168,13 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 func TestExpiryNeedsNoPut(t *testing.T) {
 	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{})
-	if err := r.Put(t.Context(), key(1), value(10), in(time.Second)); err != nil {
+	if err := r.Put(t.Context(), key(1), value(10), in(time.Second), external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 	r.reopen(Config{})
 	for deadline := in(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		r.mu.Lock()
-		n := len(r.index)
+		n := len(r.index.slots)
 		r.mu.Unlock()
 		if n == 0 {
 			return
@@ -165,14 +191,14 @@ func TestLowerBound(t *testing.T) {
 	r := newRigIn(t, quickDir(t), Config{})
 	const entries, size = 20_000, 1000
 	for n := range entries {
-		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.reopen(Config{MaxBytes: minMaxBytes})
 	before := r.fileSize()
 	for n := entries; n < 2*entries; n++ {
-		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(n), value(size), in(time.Hour+time.Duration(n)*time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +206,7 @@ func TestLowerBound(t *testing.T) {
 	if got := r.fileSize(); got > before+minMaxBytes/32 {
 		t.Errorf("the file has grown from %d to %d bytes, bound %d", before, got, minMaxBytes)
 	}
-	if n := len(r.index); n*size > minMaxBytes || n*size < minMaxBytes/2 {
+	if n := len(r.index.slots); n*size > minMaxBytes || n*size < minMaxBytes/2 {
 		t.Errorf("%d entries of %d bytes are left", n, size)
 	}
 	if _, err := r.Get(t.Context(), key(2*entries-1)); err != nil {
@@ -201,7 +227,7 @@ func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
 		n := 0
 		put := func(entries int) {
 			for range entries {
-				if err := r.Put(t.Context(), key(n), value(1000), in(time.Hour+time.Duration(n)*time.Second)); err != nil {
+				if err := r.Put(t.Context(), key(n), value(1000), in(time.Hour+time.Duration(n)*time.Second), external.ClassUnproved); err != nil {
 					t.Fatal(err)
 				}
 				n++
@@ -217,8 +243,8 @@ func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
 			put(1 + more)
 		}
 		put(1000)
-		if len(r.index) > n-500 {
-			t.Errorf("%d entries of %d are there, and no room was made", len(r.index), n)
+		if len(r.index.slots) > n-500 {
+			t.Errorf("%d entries of %d are there, and no room was made", len(r.index.slots), n)
 		}
 		if r.log.Len() > 0 {
 			t.Error(&r.log)

@@ -25,8 +25,9 @@ var order = binary.NativeEndian
 //	leaf:   flags [4] | position of the key, from here [4] | its size [4] | the value's [4]
 //	branch: position of the key, from here [4] | its size [4] | page [8]
 const (
-	pageHeaderSize  = 16
-	leafElementSize = 16
+	pageHeaderSize   = 16
+	leafElementSize  = 16
+	bucketHeaderSize = 16
 
 	branchPage   = 1
 	leafPage     = 2
@@ -37,7 +38,7 @@ const (
 
 // contents is what a file has.
 type contents struct {
-	index map[external.Key]slot
+	index *index
 	log   []byte
 }
 
@@ -54,7 +55,7 @@ type checker struct {
 // check reads all of f. It returns damage if f is not, to the last byte that
 // matters, as this version of this package writes it.
 func check(f *os.File) (*contents, error) {
-	c := &checker{f: f, found: &contents{index: make(map[external.Key]slot)}}
+	c := &checker{f: f, found: &contents{index: newIndex()}}
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
 		return c.found, err
@@ -65,16 +66,8 @@ func check(f *os.File) (*contents, error) {
 	}
 	c.pages = m.pages
 	c.seen = make([]bool, m.pages)
-	buckets := 0
-	err = c.tree(m.root, 0, span{}, func(flags uint32, name, value []byte) error {
-		buckets++
-		return c.bucket(flags, name, value)
-	})
-	if err != nil {
+	if err := c.buckets(m.root); err != nil {
 		return nil, err
-	}
-	if buckets > 0 && !c.ours { // with none, it has just been made
-		return nil, damaged("it has no record of its format: something else wrote it")
 	}
 	return c.found, c.freelist(m.freelist)
 }
@@ -130,47 +123,74 @@ func parseMeta(b []byte) (meta, error) {
 	return meta{order.Uint64(b[16:]), order.Uint64(b[32:]), order.Uint64(b[40:]), order.Uint64(b[48:])}, nil
 }
 
-// bucket checks one of the root's elements: name, root page, sequence, and the
-// page itself where it is a small one.
-func (c *checker) bucket(flags uint32, name, value []byte) error {
-	var leaf leafFunc
-	switch {
-	case bytes.Equal(name, sessionsBucket):
-		leaf = c.session
-	case bytes.Equal(name, stateBucket):
-		leaf = c.state
-	default:
-		return damaged("it has a bucket of something else")
+// buckets checks the root's elements: those of state first, so that a file of
+// another format is not taken for one that is damaged in some other way.
+func (c *checker) buckets(root uint64) error {
+	found := make(map[string][]byte)
+	err := c.tree(root, 0, span{}, func(flags uint32, name, value []byte) error {
+		if flags != bucketElement {
+			return damaged("its root has something other than buckets")
+		}
+		found[string(name)] = bytes.Clone(value)
+		return nil
+	})
+	if err != nil || len(found) == 0 { // it has just been made
+		return err
 	}
-	if flags != bucketElement || len(value) < 16 {
-		return damaged("bucket %s is none", name)
+	if state, ok := found[string(stateBucket)]; ok {
+		if err := c.bucket(state, c.state); err != nil {
+			return err
+		}
+	}
+	if !c.ours {
+		return damaged("it has no record of its format: something else wrote it")
+	}
+	if len(found) != classes+1 {
+		return damaged("it has %d buckets, and this format %d", len(found), classes+1)
+	}
+	for class, name := range sessionsBuckets {
+		if err := c.bucket(found[string(name)], c.sessions(external.Class(class))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bucket checks one of the root's elements: root page, sequence, and the page itself
+// if it is a small one.
+func (c *checker) bucket(value []byte, leaf leafFunc) error {
+	if len(value) < bucketHeaderSize {
+		return damaged("a bucket is missing, or too short")
 	}
 	if root := order.Uint64(value); root != 0 {
 		return c.tree(root, 1, span{}, leaf)
 	}
-	p, err := parsePage(value[16:])
+	p, err := parsePage(value[bucketHeaderSize:])
 	if err != nil {
 		return err
 	}
 	return p.leaf(span{}, leaf)
 }
 
-func (c *checker) session(flags uint32, key, value []byte) error {
-	if flags != 0 || len(key) != idSize || len(value) == checksumSize || !record(value).validFor(key, external.MaxValueSize) {
-		return damaged("a session's record or checksum is wrong")
+// sessions returns the check of one entry of a class.
+func (c *checker) sessions(class external.Class) leafFunc {
+	return func(flags uint32, key, value []byte) error {
+		if flags != 0 || len(key) != idSize || len(value) == checksumSize || !record(value).validFor(key, external.MaxValueSize) {
+			return damaged("a session's record or checksum is wrong")
+		}
+		e := id(key)
+		if _, twice := c.found.index.slots[e.key()]; twice {
+			return damaged("a session is there twice")
+		}
+		c.found.index.put(e.key(), slot{e.expires(), e.serial(), uint16(len(value)), class})
+		return nil
 	}
-	e := id(key)
-	if _, twice := c.found.index[e.key()]; twice {
-		return damaged("a session is there twice")
-	}
-	c.found.index[e.key()] = slot{expires: e.expires()}
-	return nil
 }
 
 func (c *checker) state(flags uint32, key, value []byte) error {
 	switch {
 	case flags != 0:
-		return damaged("it has a bucket of something else")
+		return damaged("its state has a bucket")
 	case bytes.Equal(key, formatKey):
 		if !bytes.Equal(value, formatValue) {
 			return damaged("its format is %.60q, and this program knows %q", value, formatValue)

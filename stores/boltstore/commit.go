@@ -132,22 +132,19 @@ func (s *Store) next() *batch {
 // would become too full.
 func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 	var t trimmed
-	edits, now, limits := s.edits(b), nanoseconds(s.now()), s.limits
+	edits, used := s.edits(b)
+	now, limits := nanoseconds(s.now()), s.limits
 	err := f.update(func(tx *bbolt.Tx) error {
-		sessions := tx.Bucket(sessionsBucket)
-		sessions.FillPercent = fillPercent
-		t = trim(sessions, now, max(excess, inUse(tx)+b.bytes-(limits.file-limits.reserve)))
+		sessions := sessionsOf(tx)
+		t = trim(sessions, now, max(excess, inUse(tx)+b.bytes-(limits.file-limits.reserve)), used, limits.capacity)
 		if len(t.gone) == 0 && b.empty() {
 			return errNothing
 		}
-		for _, e := range t.gone {
-			if err := sessions.Delete(e[:]); err != nil {
-				return err
-			}
-		}
-		for i := range edits {
-			if err := edits[i].apply(sessions); err != nil {
-				return err
+		for _, edits := range [][]edit{t.gone, edits} {
+			for i := range edits {
+				if err := edits[i].apply(sessions); err != nil {
+					return err
+				}
 			}
 		}
 		if b.log == nil {
@@ -198,13 +195,13 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 // holds mu.
 func (s *Store) follow(b *batch, t trimmed) {
 	for _, e := range t.gone {
-		delete(s.index, e.key())
+		s.index.remove(e.id.key())
 	}
 	for key, c := range b.changes {
 		if c.record == nil {
-			delete(s.index, key)
+			s.index.remove(key)
 		} else {
-			s.index[key] = c.slot
+			s.index.put(key, c.slot)
 		}
 	}
 	if b.log != nil {

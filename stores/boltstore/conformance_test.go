@@ -15,6 +15,13 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) external.Store { return newRig(t, Config{}).Store })
 }
 
+func TestConformanceOfTheBound(t *testing.T) {
+	t.Parallel()
+	storetest.RunBounded(t, 5000, func(t testing.TB) external.Store {
+		return newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes}).Store
+	})
+}
+
 func TestConformanceOfTheLog(t *testing.T) {
 	t.Parallel()
 	storetest.RunLog(t, func(t testing.TB) external.RevocationLog { return newRig(t, Config{}).Store })
@@ -41,8 +48,8 @@ func TestConformanceOverRestarts(t *testing.T) {
 // what is in the file.
 type eager struct{ *Store }
 
-func (s eager) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
-	if err := s.Store.Put(ctx, key, value, expires); err != nil {
+func (s eager) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
+	if err := s.Store.Put(ctx, key, value, expires, class); err != nil {
 		return err
 	}
 	s.mu.Lock()

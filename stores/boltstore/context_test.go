@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // hang makes commits wait, as on a disk that does not answer, until it is called
@@ -62,7 +64,7 @@ func TestHungCommits(t *testing.T) {
 	// Memory is bounded: what is put fills two batches, and then waits.
 	stuck := func(ctx context.Context) error {
 		for n := 100; n < 100+3*int(r.limits.batchBytes)/len(v); n++ {
-			if err := r.Put(ctx, key(n), v, in(time.Hour)); err != nil {
+			if err := r.Put(ctx, key(n), v, in(time.Hour), external.ClassUnproved); err != nil {
 				return err
 			}
 		}
@@ -96,7 +98,7 @@ func TestHungReads(t *testing.T) {
 	r.flush(t)
 	hung := make(chan answer)
 	for range readers {
-		r.requests <- request{r.file, entryID(0, key(0)), hung}
+		r.requests <- request{r.file, slot{}, key(0), hung}
 	}
 	wantInTime(t, "Get", func(ctx context.Context) error { _, err := r.Get(ctx, key(1)); return err })
 	wantInTime(t, "Take", func(ctx context.Context) error { _, err := r.Take(ctx, key(1)); return err })

@@ -28,7 +28,7 @@ func sample(t testing.TB) []byte {
 	r.put(key(300), bytes.Repeat([]byte("x"), external.MaxValueSize))
 	r.flush(t)
 	for n := 100; n < 200; n++ {
-		if err := r.Put(t.Context(), key(n), numbered(n), in(2*time.Hour)); err != nil {
+		if err := r.Put(t.Context(), key(n), numbered(n), in(2*time.Hour), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,7 +69,7 @@ func survive(t *testing.T, path string, data []byte) string {
 	if old, err := s.Load(t.Context()); err == nil && string(old) != "log" {
 		t.Fatalf("the log is %q", old)
 	}
-	if err := s.Put(t.Context(), key(-1), []byte("new"), in(time.Hour)); err != nil {
+	if err := s.Put(t.Context(), key(-1), []byte("new"), in(time.Hour), external.ClassUnproved); err != nil {
 		t.Fatal(err)
 	}
 	var deletes sync.WaitGroup
@@ -103,8 +103,9 @@ func TestDamage(t *testing.T) {
 		"text":             {bytes.Repeat([]byte("# a configuration\n"), 5000), "no bbolt file"},
 		"a page too short": {whole[:len(whole)/2], "ends within"},
 		"another bbolt":    {anotherBolt(t, nil), "its pages have 4096 bytes"},
-		"another's":        {anotherBolt(t, func(o *bbolt.Options) { o.PageSize = pageSize }), "bucket of something else"},
-		"of the future":    {bytes.ReplaceAll(whole, formatValue, []byte("halfshake boltstore 2")), "halfshake boltstore 2"},
+		"another's":        {anotherBolt(t, func(o *bbolt.Options) { o.PageSize = pageSize }), "something else wrote it"},
+		"of the past":      {bytes.ReplaceAll(whole, formatValue, []byte("halfshake boltstore 1")), "halfshake boltstore 1"},
+		"of the future":    {bytes.ReplaceAll(whole, formatValue, []byte("halfshake boltstore 3")), "halfshake boltstore 3"},
 		"a first page":     {flipped(whole, pageHeaderSize+12), "checksum of its first pages"},
 		"a second page":    {flipped(whole, pageSize+pageHeaderSize+12), "checksum of its first pages"},
 		"a session twice":  {twice(t, whole), "there twice"},

@@ -9,20 +9,22 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // The files that TestDamage has opened.
 
-// twice puts the session of key 5 under another expiry as well.
+// twice puts the session of key 5 into the other class too.
 func twice(t *testing.T, data []byte) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "twice.db")
 	must(t, os.WriteFile(path, data, 0o600))
 	db, err := bbolt.Open(path, 0, nil)
 	must(t, err)
-	e := entryID(nanoseconds(in(3*time.Hour)), key(5))
+	e := slot{expires: nanoseconds(in(3 * time.Hour))}.id(key(5))
 	err = db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(sessionsBucket).Put(e[:], newRecord(e, numbered(5)))
+		return tx.Bucket(sessionsBuckets[external.ClassProved]).Put(e[:], newRecord(e, numbered(5)))
 	})
 	must(t, errors.Join(err, db.Close()))
 	data, err = os.ReadFile(path)

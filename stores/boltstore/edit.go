@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 const (
@@ -11,66 +13,58 @@ const (
 	// only where lifetimes differ.
 	fillPercent = 1
 
-	// trimStep is how many entries one transaction lets expire, or evicts: more
-	// than one puts, so that there are never more and more of them.
+	// trimStep is how many entries one transaction takes out because they expired or
+	// must make room. It is more than one transaction puts, so that the store catches
+	// up.
 	trimStep = 2 * batchChanges
 )
 
-// An edit puts a record into the bucket of sessions, or deletes what is there if
-// it has none.
+// buckets are those of the sessions, by class.
+type buckets [classes]*bbolt.Bucket
+
+func sessionsOf(tx *bbolt.Tx) (b buckets) {
+	for class, name := range sessionsBuckets {
+		b[class] = tx.Bucket(name)
+		b[class].FillPercent = fillPercent
+	}
+	return b
+}
+
+// An edit puts a record into the bucket of its class, or deletes what is there if
+// the record is nil.
 type edit struct {
+	class  external.Class
 	id     id
 	record record
 }
 
-func (e *edit) apply(sessions *bbolt.Bucket) error {
+func (e *edit) apply(sessions buckets) error {
 	if e.record == nil {
-		return sessions.Delete(e.id[:])
+		return sessions[e.class].Delete(e.id[:])
 	}
-	return sessions.Put(e.id[:], e.record)
+	return sessions[e.class].Put(e.id[:], e.record)
 }
 
-// edits returns what b comes to, in the order of the tree, where each edit finds
-// the page of the one before in the processor's caches.
-func (s *Store) edits(b *batch) []edit {
-	edits := make([]edit, 0, len(b.changes)+b.edits)
+// edits returns the edits that make b's changes, and what the entries will then
+// take of the file. The edits are in the order of the trees, so that each finds the
+// page of the one before in the processor's caches.
+func (s *Store) edits(b *batch) (edits []edit, used usage) {
+	edits, used = make([]edit, 0, len(b.changes)+b.edits), s.index.used
 	for key, c := range b.changes {
-		old, ok := s.index[key] // which only this goroutine writes
-		if ok && (c.record == nil || c.expires != old.expires) {
-			edits = append(edits, edit{entryID(old.expires, key), nil})
+		if old, ok := s.index.slots[key]; ok { // only this goroutine writes the index
+			used[old.class] -= old.cost()
+			edits = append(edits, edit{old.class, old.id(key), nil})
 		}
 		if c.record != nil {
-			edits = append(edits, edit{entryID(c.expires, key), c.record})
+			used[c.class] += c.cost()
+			edits = append(edits, edit{c.class, c.id(key), c.record})
 		}
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return a.id.compare(b.id) })
-	return edits
-}
-
-// trimmed is what a transaction takes away from the left end of the tree.
-type trimmed struct {
-	gone []id
-	next int64 // when the next entry expires; 0 if there is none
-	more bool  // of what has expired
-}
-
-// trim chooses what has expired, and what is nearest to it as far as excess bytes
-// are to be freed.
-func trim(sessions *bbolt.Bucket, now, excess int64) (t trimmed) {
-	cursor := sessions.Cursor()
-	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
-		e := id(k)
-		t.next = e.expires()
-		if t.next > now && excess <= 0 {
-			return t
+	slices.SortFunc(edits, func(a, b edit) int {
+		if a.class != b.class {
+			return int(a.class) - int(b.class)
 		}
-		if len(t.gone) == trimStep {
-			t.more = true
-			return t
-		}
-		t.gone = append(t.gone, e)
-		excess -= record(v).cost()
-	}
-	t.next = 0
-	return t
+		return a.id.compare(b.id)
+	})
+	return edits, used
 }

@@ -107,8 +107,10 @@ func (f *file) init() error {
 		if tx.Bucket(stateBucket) != nil {
 			return nil
 		}
-		if _, err := tx.CreateBucket(sessionsBucket); err != nil {
-			return err
+		for _, name := range sessionsBuckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
 		}
 		state, err := tx.CreateBucket(stateBucket)
 		if err != nil {
@@ -139,16 +141,18 @@ func (f *file) update(do func(*bbolt.Tx) error) error {
 	}
 }
 
-// get returns a copy of the value under e, and nil if there is none.
-func (f *file) get(e id) (value []byte, err error) {
+// get returns a copy of the value that is under key at a slot, and nil if there is
+// none.
+func (f *file) get(at slot, key external.Key) (value []byte, err error) {
+	e := at.id(key)
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
-			found := record(tx.Bucket(sessionsBucket).Get(e[:]))
+			found := record(tx.Bucket(sessionsBuckets[at.class]).Get(e[:]))
 			if found == nil {
 				return nil
 			}
 			if !found.validFor(e[:], external.MaxValueSize) {
-				return damaged("the checksum of entry %v is wrong", e.key())
+				return damaged("the checksum of entry %v is wrong", key)
 			}
 			value = bytes.Clone(found.value())
 			return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// find returns a copy of the value under key, and its generation.
-func (s *Store) find(ctx context.Context, key external.Key) ([]byte, uint64, error) {
+// find returns a copy of the value under key, and its serial number.
+func (s *Store) find(ctx context.Context, key external.Key) (value []byte, serial uint32, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
@@ -26,13 +26,13 @@ func (s *Store) find(ctx context.Context, key external.Key) ([]byte, uint64, err
 		case !there || at.expires <= now:
 			return nil, 0, external.ErrNotFound
 		case pending:
-			return bytes.Clone(c.record.value()), at.generation, nil
+			return bytes.Clone(c.record.value()), at.serial, nil
 		case f == nil:
 			return nil, 0, failure
 		}
-		value, err := s.read(ctx, f, entryID(at.expires, key))
+		value, err := s.read(ctx, f, at, key)
 		if err != nil || value != nil {
-			return value, at.generation, err
+			return value, at.serial, err
 		}
 		// A commit has taken it out since. There may be another by now.
 		s.mu.Lock()
@@ -53,7 +53,8 @@ const readers = 32
 // stacks, which new ones would have to grow each time.
 type request struct {
 	file   *file
-	id     id
+	at     slot
+	key    external.Key
 	answer chan answer // of capacity 1
 }
 
@@ -62,9 +63,10 @@ type answer struct {
 	err   error
 }
 
-// read returns a copy of the value under e, and nil if there is none.
-func (s *Store) read(ctx context.Context, f *file, e id) ([]byte, error) {
-	r := request{f, e, make(chan answer, 1)}
+// read returns a copy of the value that is under key at a slot, and nil if there is
+// none.
+func (s *Store) read(ctx context.Context, f *file, at slot, key external.Key) ([]byte, error) {
+	r := request{f, at, key, make(chan answer, 1)}
 	select {
 	case s.requests <- r:
 	case <-s.closing:
@@ -85,7 +87,7 @@ func (s *Store) serveReads() {
 	for {
 		select {
 		case r := <-s.requests:
-			value, err := r.file.get(r.id)
+			value, err := r.file.get(r.at, r.key)
 			if err != nil {
 				s.condemn(r.file, err)
 			}

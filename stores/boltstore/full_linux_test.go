@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // smallDisk returns a folder on a disk of so many bytes.
@@ -37,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, s.Close()); wantWhole(t, path) }()
 	for n := range 500 {
-		must(t, s.Put(t.Context(), key(n), numbered(n), in(time.Hour)))
+		must(t, s.Put(t.Context(), key(n), numbered(n), in(time.Hour), external.ClassUnproved))
 	}
 	s.flush(t)
 	must(t, s.CompareAndSwap(t.Context(), nil, []byte("log")))
@@ -48,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 	defer cancel()
 	put := 500
 	for ; err == nil; put++ {
-		err = s.Put(ctx, key(put), numbered(put), in(time.Hour))
+		err = s.Put(ctx, key(put), numbered(put), in(time.Hour), external.ClassUnproved)
 	}
 	if !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("Put returned %v", err)
@@ -117,11 +119,11 @@ func TestCloseOnFullDisk(t *testing.T) {
 	path := filepath.Join(dir, "sessions.db")
 	s, err := Open(path, Config{})
 	must(t, err)
-	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour)))
+	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
 	s.flush(t)
 	fill(t, filepath.Join(dir, "ballast"))
 	for n := range 300 {
-		must(t, s.Put(t.Context(), key(100+n), value(4000), in(time.Hour)))
+		must(t, s.Put(t.Context(), key(100+n), value(4000), in(time.Hour), external.ClassUnproved))
 	}
 	err = s.Close()
 	if err == nil || !strings.Contains(err.Error(), "300 changes are lost") || !strings.Contains(err.Error(), "no space left") {

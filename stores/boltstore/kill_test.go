@@ -38,7 +38,7 @@ func live(mixed bool) {
 	}
 	epoch := epochOf(log)
 	for n := epoch << 20; ; n++ { // not where an earlier child was
-		say("put", n, s.Put(ctx, key(n), numbered(n), in(time.Hour)))
+		say("put", n, s.Put(ctx, key(n), numbered(n), in(time.Hour), external.ClassUnproved))
 		time.Sleep(3 * time.Millisecond) // so slow that only the interval makes it commit
 		if !mixed || place(n) != 49 {
 			continue

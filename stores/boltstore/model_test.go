@@ -36,7 +36,7 @@ func TestModel(t *testing.T) {
 			case op < 40:
 				e := entry{value(1 + random.IntN(3000)), clock.in(lives[random.IntN(len(lives))])}
 				model[k] = e
-				if err := r.Put(t.Context(), k, e.value, e.expires); err != nil {
+				if err := r.Put(t.Context(), k, e.value, e.expires, external.ClassUnproved); err != nil {
 					t.Fatal(err)
 				}
 				continue

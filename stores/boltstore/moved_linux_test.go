@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // A file that is deleted under the process is missed, said, and replaced: what is
@@ -17,10 +19,10 @@ func TestDeletedFile(t *testing.T) {
 	var log bytes.Buffer
 	s, err := Open(path, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	must(t, err)
-	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour)))
+	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
 	s.flush(t)
 	must(t, os.Remove(path))
-	must(t, s.Put(t.Context(), key(2), numbered(2), in(time.Hour)))
+	must(t, s.Put(t.Context(), key(2), numbered(2), in(time.Hour), external.ClassUnproved))
 	s.flush(t)
 	must(t, s.Close())
 	if !strings.Contains(log.String(), "gone from its place") {
@@ -43,14 +45,14 @@ func TestPutSaysThatCommitsFail(t *testing.T) {
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast)
 	until := in(10 * time.Second)
-	for n := 0; s.Put(t.Context(), key(n), numbered(n), in(time.Hour)) == nil; n++ {
+	for n := 0; s.Put(t.Context(), key(n), numbered(n), in(time.Hour), external.ClassUnproved) == nil; n++ {
 		if time.Now().After(until) {
 			t.Fatal("Put succeeds on a full disk")
 		}
 		time.Sleep(100 * time.Microsecond)
 	}
 	must(t, os.Remove(ballast))
-	for until = in(10 * time.Second); s.Put(t.Context(), key(1), numbered(1), in(time.Hour)) != nil; time.Sleep(10 * time.Millisecond) {
+	for until = in(10 * time.Second); s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved) != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("Put fails when there is room")
 		}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // wantOpenError holds that Open fails at once, and says all of words.
@@ -106,7 +108,7 @@ func TestOpenAtOnce(t *testing.T) {
 		if n := opened.Load(); n != 1 {
 			t.Fatalf("%d opened it", n)
 		}
-		if err := last.Load().Put(context.Background(), key(1), value(1), in(time.Hour)); err != nil {
+		if err := last.Load().Put(context.Background(), key(1), value(1), in(time.Hour), external.ClassUnproved); err != nil {
 			t.Error(err)
 		}
 		if err := last.Load().Close(); err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/halfshake/halfshake/external"
 )
 
 // A file of ours is recognized, whole or with one of its first pages destroyed;
@@ -17,7 +19,7 @@ func TestRecognizes(t *testing.T) {
 	ours := filepath.Join(dir, "ours")
 	s, err := Open(ours, Config{})
 	must(t, err)
-	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour)))
+	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
 	must(t, s.Close())
 	whole, err := os.ReadFile(ours)
 	must(t, err)

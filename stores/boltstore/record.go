@@ -10,35 +10,44 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// The file's two buckets. An entry of the first has the 40-byte key
+// The file has a bucket of sessions for each class, and one of state. A session's
+// key in its bucket has 44 bytes, integers big endian,
 //
-//	expiry, nanoseconds since 1970, big endian [8] | external.Key [32]
+//	expiry, nanoseconds since 1970 [8] | serial number of the Put [4] | external.Key [32]
 //
-// and a record as its value. So sessions of one lifetime are appended at the
-// right end of the tree, whole pages at a time, and expire at its left end.
+// and its value is a record. So sessions of one lifetime are appended at the right
+// end of the tree, whole pages at a time, and expire or are evicted at its left end.
+// The serial number keeps in order the sessions that expire in the same second. It
+// wraps around after 2^32.
 var (
-	sessionsBucket = []byte("sessions")
-	stateBucket    = []byte("state")
+	sessionsBuckets = [classes][]byte{
+		external.ClassUnproved: []byte("unproved"),
+		external.ClassProved:   []byte("proved"),
+	}
+	stateBucket = []byte("state")
 
 	formatKey   = []byte("format")
-	formatValue = []byte("halfshake boltstore 1")
+	formatValue = []byte("halfshake boltstore 2")
 	logKey      = []byte("log")
 )
 
-const idSize = 8 + len(external.Key{})
+const idSize = 8 + 4 + len(external.Key{})
 
 // An id is an entry's key in its bucket.
 type id [idSize]byte
 
-func entryID(expires int64, key external.Key) (e id) {
-	binary.BigEndian.PutUint64(e[:8], uint64(expires))
-	copy(e[8:], key[:])
+func (at slot) id(key external.Key) (e id) {
+	binary.BigEndian.PutUint64(e[:8], uint64(at.expires))
+	binary.BigEndian.PutUint32(e[8:12], at.serial)
+	copy(e[12:], key[:])
 	return e
 }
 
 func (e id) expires() int64 { return int64(binary.BigEndian.Uint64(e[:8])) }
 
-func (e id) key() external.Key { return external.Key(e[8:]) }
+func (e id) serial() uint32 { return binary.BigEndian.Uint32(e[8:12]) }
+
+func (e id) key() external.Key { return external.Key(e[12:]) }
 
 func (e id) compare(f id) int { return bytes.Compare(e[:], f[:]) }
 
@@ -83,6 +92,8 @@ func (r record) validFor(key []byte, max int) bool {
 		binary.BigEndian.Uint32(r) == r.checksum(key)
 }
 
-// cost is what an entry takes in a page, the page's share not counted. A
+// cost is what an entry takes in a page, without its share of the page's own. A
 // deletion costs what bbolt keeps in memory for it.
-func (r record) cost() int64 { return leafElementSize + int64(idSize) + int64(len(r)) }
+func (r record) cost() int64 { return costOf(len(r)) }
+
+func costOf(recordSize int) int64 { return leafElementSize + int64(idSize) + int64(recordSize) }

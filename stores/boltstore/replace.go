@@ -19,6 +19,7 @@ func (s *Store) load() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.file, s.index = f, found.index
+	s.serial.Add(found.index.serial) // beyond those in the file
 	if s.log == nil {
 		s.log = found.log
 		return nil

@@ -85,7 +85,7 @@ func (r *rig) wantReplaced() {
 	k := key(-1)
 	v := value(100)
 	for deadline := in(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		err := errors.Join(r.Put(r.Context(), k, v, in(time.Hour)), r.Delete(r.Context(), key(1)))
+		err := errors.Join(r.Put(r.Context(), k, v, in(time.Hour), external.ClassUnproved), r.Delete(r.Context(), key(1)))
 		if err == nil {
 			break
 		}

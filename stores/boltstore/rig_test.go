@@ -140,7 +140,7 @@ func in(d time.Duration) time.Time { return time.Now().Add(d) }
 
 func (r *rig) put(k external.Key, v []byte) {
 	r.Helper()
-	if err := r.Put(r.Context(), k, v, in(time.Hour)); err != nil {
+	if err := r.Put(r.Context(), k, v, in(time.Hour), external.ClassUnproved); err != nil {
 		r.Fatal(err)
 	}
 }

@@ -1,6 +1,5 @@
-// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt: a
-// [external.Store] and [external.RevocationLog] for one machine, that outlives
-// restarts of the process.
+// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt: an
+// [external.Store] for one machine that outlives restarts of the process.
 //
 // Open a store, give it to package external, and Close it when the server has
 // drained.
@@ -12,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/halfshake/halfshake/external"
@@ -20,13 +20,14 @@ import (
 // Config is a store's configuration. The zero Config is a good one.
 type Config struct {
 	// MaxBytes is how large the file may grow: 0 means 256 MiB, and the least is
-	// 8 MiB. When an eighth of it is all that is left, the entries that are nearest
-	// to their expiry go: they have the least use left in them, while to refuse new
-	// ones instead would let a flood keep everybody out until it expires.
+	// 8 MiB. When only an eighth of it is left, entries are evicted: unproved ones
+	// first, and those nearest to their expiry before the others. Proved ones keep
+	// four fifths of what sessions take, and at least two fifths of MaxBytes; see
+	// [external.Class].
 	//
-	// The file never shrinks, it only fills its free pages again. One that was
-	// larger when it was opened stays so. Of it, sessions take 60 to 75 %
-	// where they have few lifetimes, as is usual, and less where each has its own.
+	// The file never shrinks, but fills its free pages again. A file that was larger
+	// when it was opened stays so. Sessions take 60 to 75 % of it if they have few
+	// lifetimes, as is usual, and less if each has its own.
 	MaxBytes int64
 
 	// Logger is told of files set aside and of commits that fail; nil means
@@ -80,6 +81,7 @@ type Store struct {
 	requests   chan request
 	closing    chan struct{}
 	goroutines sync.WaitGroup
+	serial     atomic.Uint32 // of the last Put
 
 	// Of the committing goroutine alone.
 	failing  bool // the last commit failed
@@ -88,30 +90,19 @@ type Store struct {
 
 	mu         sync.Mutex // guards what follows; nothing blocks under it
 	shut       bool
-	file       *file                 // nil from when damage was found until there is another
-	condemned  *file                 // in which it was found, until it is set aside
-	failure    error                 // why there is no file, or the last commit failed
-	index      map[external.Key]slot // what the file has; written by the committing goroutine alone
-	open       *batch                // collects changes
-	committing *batch                // is being written, or to be tried again; nil if none
-	log        []byte                // the revocation log that the file has; nil if none
-	generation uint64
+	file       *file  // nil from when damage was found until there is another
+	condemned  *file  // in which it was found, until it is set aside
+	failure    error  // why there is no file, or the last commit failed
+	index      *index // what the file has; written by the committing goroutine alone
+	open       *batch // collects changes
+	committing *batch // is being written, or to be tried again; nil if none
+	log        []byte // the revocation log that the file has; nil if none
 }
 
-var (
-	_ external.Store         = (*Store)(nil)
-	_ external.RevocationLog = (*Store)(nil)
-)
+var _ external.Store = (*Store)(nil)
 
 // ErrClosed is returned, wrapped, by every method after Close.
 var ErrClosed = errors.New("the store is closed")
-
-// A slot is where the file has an entry. Two values put under one key differ in
-// their generation.
-type slot struct {
-	expires    int64
-	generation uint64
-}
 
 // Open opens the file at path, and makes it, with mode 0600, if there is none.
 // Its directory must exist. A file that another process has is an error at once.
@@ -167,22 +158,21 @@ func (s *Store) Close() error {
 }
 
 // Put implements [external.Store].
-func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time) error {
+func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {
 	if n := len(value); n < 1 || n > external.MaxValueSize {
 		return fmt.Errorf("boltstore: put %v: a value has 1 to %d bytes, and this one %d", key, external.MaxValueSize, n)
 	}
-	at := nanoseconds(expires)
-	r := newRecord(entryID(at, key), value)
+	at := slot{nanoseconds(expires), s.serial.Add(1), checksumSize + uint16(len(value)), min(class, external.ClassProved)}
+	r := newRecord(at.id(key), value)
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("boltstore: put %v: %w", key, err)
 	}
 	defer s.mu.Unlock()
-	if at <= nanoseconds(s.now()) {
+	if at.expires <= nanoseconds(s.now()) {
 		s.remove(key)
 		return nil
 	}
-	s.generation++
-	s.add(key, change{slot{at, s.generation}, r})
+	s.add(key, change{at, r})
 	if s.file != nil && s.failure != nil { // it is kept, and will be tried again, but is not safe
 		return fmt.Errorf("boltstore: put %v: %w", key, s.failure)
 	}
@@ -211,14 +201,14 @@ func (s *Store) Take(ctx context.Context, key external.Key) ([]byte, error) {
 // before the value is read. It is claimed only if it is still the one there.
 func (s *Store) take(ctx context.Context, key external.Key) ([]byte, error) {
 	for {
-		value, generation, err := s.find(ctx, key)
+		value, serial, err := s.find(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		if err := s.enter(ctx); err != nil {
 			return nil, err
 		}
-		if at, ok := s.current(key); !ok || at.generation != generation {
+		if at, ok := s.current(key); !ok || at.serial != serial {
 			s.mu.Unlock()
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func TestPutReplacesUnderAnotherExpiry(t *testing.T) {
 	r := newRig(t, Config{})
 	for round := range 4 {
 		v := value(100 + round)
-		if err := r.Put(t.Context(), key(1), v, in(time.Duration(4-round)*time.Hour)); err != nil {
+		if err := r.Put(t.Context(), key(1), v, in(time.Duration(4-round)*time.Hour), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 		r.flush(t)
@@ -62,7 +63,7 @@ func TestPutReplacesUnderAnotherExpiry(t *testing.T) {
 		r.reopen(Config{})
 		r.want(key(1), v)
 	}
-	if n := len(r.index); n != 1 {
+	if n := len(r.index.slots); n != 1 {
 		t.Errorf("the file has %d entries under one key", n)
 	}
 }
@@ -74,7 +75,7 @@ func TestPutThatHasExpiredDeletes(t *testing.T) {
 		if flush {
 			r.flush(t)
 		}
-		if err := r.Put(t.Context(), key(1), value(10), in(-time.Second)); err != nil {
+		if err := r.Put(t.Context(), key(1), value(10), in(-time.Second), external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 		r.wantAbsent(key(1))
@@ -86,7 +87,7 @@ func TestPutThatHasExpiredDeletes(t *testing.T) {
 func TestValueSizes(t *testing.T) {
 	r := newRig(t, Config{})
 	for _, size := range []int{0, external.MaxValueSize + 1} {
-		err := r.Put(t.Context(), key(1), value(size), in(time.Hour))
+		err := r.Put(t.Context(), key(1), value(size), in(time.Hour), external.ClassUnproved)
 		if err == nil {
 			t.Errorf("a value of %d bytes was accepted", size)
 		}
@@ -103,14 +104,14 @@ func TestExtremeExpiries(t *testing.T) {
 	r := newRig(t, Config{})
 	v := value(10)
 	for _, expires := range []time.Time{time.Unix(1<<40, 0), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
-		if err := r.Put(t.Context(), key(1), v, expires); err != nil {
+		if err := r.Put(t.Context(), key(1), v, expires, external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 		r.flush(t)
 		r.want(key(1), v)
 	}
 	for _, expires := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1<<40, 0)} {
-		if err := r.Put(t.Context(), key(1), v, expires); err != nil {
+		if err := r.Put(t.Context(), key(1), v, expires, external.ClassUnproved); err != nil {
 			t.Fatal(err)
 		}
 		r.wantAbsent(key(1))
@@ -128,7 +129,7 @@ func TestClosed(t *testing.T) {
 	_, take := r.Take(ctx, key(1))
 	_, load := r.Load(ctx)
 	for name, err := range map[string]error{
-		"Put": r.Put(ctx, key(1), value(10), in(time.Hour)), "Get": get, "Take": take,
+		"Put": r.Put(ctx, key(1), value(10), in(time.Hour), external.ClassUnproved), "Get": get, "Take": take,
 		"Delete": r.Delete(ctx, key(1)), "Load": load, "CompareAndSwap": r.CompareAndSwap(ctx, nil, nil),
 	} {
 		if !errors.Is(err, ErrClosed) {
@@ -139,6 +140,29 @@ func TestClosed(t *testing.T) {
 		t.Errorf("a second Close returned %v", err)
 	}
 	r.reopen(Config{})
+}
+
+// TestConflictComesWithTheLog holds that the loser of a swap can load at once what it
+// has lost to, instead of trying again until the winner's commit is done.
+func TestConflictComesWithTheLog(t *testing.T) {
+	r := newRig(t, Config{})
+	var old []byte
+	for round := range byte(20) {
+		var callers sync.WaitGroup
+		for caller := range byte(8) {
+			callers.Go(func() {
+				err := r.CompareAndSwap(t.Context(), old, []byte{round, caller})
+				log, loadErr := r.Load(t.Context())
+				if bytes.Equal(log, old) || loadErr != nil || err != nil && !errors.Is(err, external.ErrConflict) {
+					t.Errorf("round %d: CompareAndSwap returned %v, and Load then %x, %v", round, err, log, loadErr)
+				}
+			})
+		}
+		callers.Wait()
+		var err error
+		old, err = r.Load(t.Context())
+		must(t, err)
+	}
 }
 
 func TestRevocationLog(t *testing.T) {

@@ -1,0 +1,45 @@
+package boltstore
+
+import "github.com/halfshake/halfshake/external"
+
+// classes is the number of classes, each of which has a bucket of its own.
+const classes = int(external.ClassProved) + 1
+
+// A slot says where the file has an entry, and how large it is. It has 16 bytes,
+// because the index holds one for each entry.
+type slot struct {
+	expires int64
+	serial  uint32 // the number of its Put, which tells apart the values put under one key
+	size    uint16 // of the record
+	class   external.Class
+}
+
+func (at slot) cost() int64 { return costOf(int(at.size)) }
+
+// usage is what the entries of each class take of the file, as record.cost has it.
+type usage [classes]int64
+
+func (u usage) total() int64 { return u[external.ClassUnproved] + u[external.ClassProved] }
+
+// An index is what the file has.
+type index struct {
+	slots  map[external.Key]slot
+	used   usage
+	serial uint32 // the largest that was put
+}
+
+func newIndex() *index { return &index{slots: make(map[external.Key]slot)} }
+
+func (x *index) put(key external.Key, at slot) {
+	x.remove(key)
+	x.slots[key] = at
+	x.used[at.class] += at.cost()
+	x.serial = max(x.serial, at.serial)
+}
+
+func (x *index) remove(key external.Key) {
+	if at, ok := x.slots[key]; ok {
+		x.used[at.class] -= at.cost()
+		delete(x.slots, key)
+	}
+}
