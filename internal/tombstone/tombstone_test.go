@@ -1,0 +1,95 @@
+package tombstone
+
+import (
+	"testing"
+	"time"
+)
+
+var start = time.Unix(1_800_000_000, 0)
+
+func stone(began int64) Stone { return Stone{Began: began, Until: start.Add(time.Hour)} }
+
+func byClient() Stone { return Stone{Until: start.Add(time.Hour), ByClient: true} }
+
+func TestRemovedUntilSettled(t *testing.T) {
+	s := New[int](Room{Operator: 10, Client: 10, Settled: 2})
+	before := s.Mark()
+	s.Add(1, stone(1), start)
+	if !s.Has(1, s.Mark()) || s.Has(2, before) {
+		t.Fatal("a look-up after the removal finds it, or misses what was not removed")
+	}
+	s.Settle(1)
+	if !s.Has(1, before) || s.Has(1, s.Mark()) {
+		t.Error("once settled, a look-up that began before must not find it, and a later one may")
+	}
+	for key := 2; key < 4; key++ { // the ring turns over
+		s.Add(key, stone(1), start)
+		s.Settle(key)
+	}
+	if !s.Has(1, before) || !s.Has(99, before) || !s.Stale(before) {
+		t.Error("a look-up from before what was forgotten finds something")
+	}
+	if s.Has(99, s.Mark()) || s.Len() != 0 {
+		t.Error("a new look-up finds nothing")
+	}
+}
+
+func TestLift(t *testing.T) {
+	s := New[int](Room{Operator: 10, Client: 10, Settled: 2})
+	before := s.Mark()
+	s.Add(1, stone(1), start)
+	s.Lift(1)
+	if s.Has(1, before) || s.Len() != 0 {
+		t.Error("lifted and still there")
+	}
+}
+
+func TestFloorTakesTheEighthThatBeganFirst(t *testing.T) {
+	s := New[int](Room{Operator: 80, Client: 10, Settled: 2})
+	for key := range 80 {
+		if floor := s.Add(key, stone(int64(1000-key)), start); floor != 0 {
+			t.Fatalf("the floor rose to %d with room left", floor)
+		}
+	}
+	for range 100 {
+		s.Add(79, byClient(), start) // its own tombstone moves to the clients' room
+		s.Add(79, stone(921), start)
+	}
+	if floor := s.Add(80, stone(5000), start); floor != 930 || s.Floor() != 930 {
+		t.Errorf("the floor is %d, want the tenth start of 80", floor)
+	}
+	if s.Len() != 71 || s.Has(75, s.Mark()) || !s.Has(69, s.Mark()) {
+		t.Errorf("%d tombstones; the floor stands for the wrong ones", s.Len())
+	}
+}
+
+func TestExpiredMakeRoomFirst(t *testing.T) {
+	s := New[int](Room{Operator: 4, Client: 4, Settled: 2})
+	for key := range 4 {
+		s.Add(key, stone(int64(key)), start)
+	}
+	before := s.Mark()
+	if floor := s.Add(4, stone(4), start.Add(2*time.Hour)); floor != 0 || s.Len() != 1 {
+		t.Errorf("floor %d, %d tombstones", floor, s.Len())
+	}
+	if !s.Has(0, before) {
+		t.Error("a look-up in flight finds what was removed")
+	}
+}
+
+func TestClientsRaiseNoFloor(t *testing.T) {
+	s := New[int](Room{Operator: 4, Client: 4, Settled: 2})
+	s.Add(-1, stone(1), start)
+	for key := range 1000 {
+		if s.Full(start) != (key >= 4) {
+			t.Fatalf("after %d: full %v", key, s.Full(start))
+		}
+		s.Add(key, byClient(), start)
+	}
+	if s.Floor() != 0 || s.Len() != 5 || !s.Has(-1, s.Mark()) {
+		t.Errorf("floor %d, %d tombstones; an operator's removal is gone", s.Floor(), s.Len())
+	}
+	if s.Full(start.Add(2 * time.Hour)) {
+		t.Error("full of expired tombstones")
+	}
+}
