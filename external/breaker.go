@@ -6,18 +6,19 @@ import (
 	"time"
 )
 
-// A breaker keeps one kind of call from a store that does not answer. After some
-// failures in a row it is open, and lets nothing through for a while; then one
-// call tries, and its outcome closes the breaker or leaves it open for longer.
 const (
 	failuresToOpen = 5
 	firstPause     = time.Second
 	longestPause   = 10 * time.Second
 )
 
+// A breaker keeps one kind of call away from a store that does not answer. Some
+// failures in a row open it. While it is open no call is made, until a pause is over
+// and one call tries the store: its outcome closes the breaker, or leaves it open for
+// a longer pause.
 type breaker struct {
 	operation string // for the log
-	log       *slog.Logger
+	log       logger
 
 	mu       sync.Mutex
 	failures int           // in a row
@@ -27,18 +28,19 @@ type breaker struct {
 	trying   bool // one call is under way while open
 }
 
-func newBreaker(operation string, log *slog.Logger) *breaker {
+func newBreaker(operation string, log logger) *breaker {
 	return &breaker{operation: operation, log: log, pause: firstPause}
 }
 
-// An attempt is a call that a breaker has allowed. The caller tells its outcome by
-// one of the three methods.
+// An attempt is a call that a breaker was asked about. The caller reports its outcome
+// with one of the three methods.
 type attempt struct {
 	*breaker
-	trial bool // the one that is made while the breaker is open
+	trial bool // the one call that is made while the breaker is open
 }
 
-// allow reports whether a call may be made.
+// allow reports whether a call may be made. A caller that makes it all the same
+// reports the outcome too.
 func (b *breaker) allow() (a attempt, allowed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -46,51 +48,61 @@ func (b *breaker) allow() (a attempt, allowed bool) {
 		return attempt{b, false}, true
 	}
 	if b.trying || time.Now().Before(b.until) {
-		return attempt{}, false
+		return attempt{b, false}, false
 	}
 	b.trying = true
 	return attempt{b, true}, true
 }
 
-// succeeded says that the store answered, be it that it has no such entry.
+// succeeded reports that the store answered, if only that it has no such entry.
 func (a attempt) succeeded() {
-	b := a.breaker
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open && b.log != nil {
-		b.log.Info("session store answers again", "operation", b.operation)
+	if a.shut() {
+		a.log.log(slog.LevelWarn, "session store answers again", slog.String("operation", a.operation))
 	}
-	b.open, b.trying, b.failures, b.pause = false, false, 0, firstPause
 }
 
-// failed says that the store answered with an error or not in time.
+// failed reports that the store returned an error, or did not answer in time.
 func (a attempt) failed(err error) {
-	b := a.breaker
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.failures++
-	switch {
-	case !b.open && b.failures >= failuresToOpen:
-		b.open = true
-		if b.log != nil {
-			b.log.Warn("session store does not answer; handshakes go on without it",
-				"operation", b.operation, "error", err.Error())
-		}
-	case !b.open || !a.trial: // or it was begun before the breaker opened
-		return
+	if a.count() {
+		a.log.log(slog.LevelWarn, "session store does not answer; handshakes go on without it",
+			slog.String("operation", a.operation), slog.String("error", err.Error()))
 	}
-	b.trying = false
-	b.until = time.Now().Add(b.pause)
-	b.pause = min(2*b.pause, longestPause)
 }
 
-// undecided says that the caller gave up before the store could answer.
+// undecided reports that the caller gave up before the store could answer.
 func (a attempt) undecided() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.trial {
 		a.trying = false
 	}
+}
+
+// shut closes the breaker, and reports whether it was open.
+func (b *breaker) shut() (wasOpen bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	wasOpen = b.open
+	b.open, b.trying, b.failures, b.pause = false, false, 0, firstPause
+	return wasOpen
+}
+
+// count counts a failure, and reports whether it opened the breaker.
+func (a attempt) count() (opened bool) {
+	b := a.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures++
+	switch {
+	case !b.open && b.failures >= failuresToOpen:
+		b.open, opened = true, true
+	case !b.open || !a.trial: // or the call began before the breaker opened
+		return false
+	}
+	b.trying = false
+	b.until = time.Now().Add(b.pause)
+	b.pause = min(2*b.pause, longestPause)
+	return opened
 }
 
 // closed reports whether calls go through.

@@ -20,42 +20,44 @@ const (
 
 	// writeLimit is how long one write may take.
 	writeLimit = 5 * time.Second
-	// closeLimit is how long Close lets the queue run dry.
-	closeLimit = 5 * time.Second
+	// closeLimit is how long Close lets the queues run dry, and closeGraceTime how
+	// long it then waits for calls whose context is done.
+	closeLimit     = 5 * time.Second
+	closeGraceTime = time.Second
 	// maxQueueBytes bounds the values in the queue.
 	maxQueueBytes = 64 << 20
 )
 
-// Config configures an [External]. The zero Config but for Keys is good.
+// Config configures an [External]. Only Keys is required.
 type Config struct {
-	// Keys are the fleet's. They are required: an External without a secret would
-	// be worse than none.
+	// Keys are the fleet's keys. They are required: without a secret, whoever reads
+	// the store could resume what is in it.
 	Keys *KeyRing
 
-	// ReadLimit is how long a handshake waits for the store; 0 is
+	// ReadLimit is how long a handshake waits for the store. 0 is
 	// [DefaultReadLimit].
 	ReadLimit time.Duration
 
-	// MaxReads is how many reads may be in flight; a handshake that finds all
-	// places taken is a full one at once. 0 is [DefaultMaxReads].
+	// MaxReads is how many reads may be in flight. A handshake that comes while that
+	// many are is a full one at once. 0 is [DefaultMaxReads].
 	MaxReads int
 
-	// QueueSize is how many new sessions may wait to be written, and as many
-	// removals again; what comes on top is dropped and counted. 0 is
-	// [DefaultQueueSize].
+	// QueueSize is how many sessions may wait to be written, once for those whose
+	// client has completed its handshake and once for the others. What comes on top is
+	// not stored, and counted. 0 is [DefaultQueueSize].
 	QueueSize int
 
 	// WriteThrough is how long the handshake waits until its new session is in the
-	// store, for clients that come back at once to another machine; 0 is not at
-	// all. The session is written also where the wait was not long enough.
+	// store, for clients that come back at once to another machine. 0 does not wait.
+	// The session is written also where the wait was too short.
 	WriteThrough time.Duration
 
-	// Logger is told when the store stops to answer and when it answers again. Nil
-	// is none.
+	// Logger receives a line when the store stops answering and when it answers again.
+	// Nil is [slog.Default], looked up at each line, for warnings and errors.
 	Logger *slog.Logger
 }
 
-// validate says what is wrong with cfg, and how to mend it.
+// validate returns an error that names what is wrong with cfg and how to mend it.
 func (cfg *Config) validate() error {
 	switch {
 	case cfg.Keys == nil || len(cfg.Keys.keys) == 0:

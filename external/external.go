@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,23 +23,21 @@ type External struct {
 
 	reads    *reader
 	writes   *writer
-	absent   *absentees // the store has none of these, as of a moment ago
-	removed  *absentees // this process has removed these, whatever the store says
+	removed  *removals
 	counters counters
 	closed   atomic.Bool
-}
 
-const (
-	// absentFor is how long a key that the store did not have is not asked for
-	// again: short, since another machine's session may be on its way.
-	absentFor      = time.Second
-	absentCount    = 8192
-	removedCount   = 32768
-	closeGraceTime = time.Second
-)
+	settingKeys sync.Mutex
+
+	proved func(*halfshake.Session) bool // Proved, but in tests
+}
 
 // New makes an External over store. It starts goroutines, which end with
 // [External.Close].
+//
+// New loads what was removed from the store's revocation log, and waits up to a second
+// for it. If the store does not answer, the External goes on trying in the
+// background, and finds no session until it has succeeded.
 func New(store Store, cfg Config) (*External, error) {
 	if store == nil {
 		return nil, errors.New("external: the Store is nil; open one with a driver's package")
@@ -46,44 +45,73 @@ func New(store Store, cfg Config) (*External, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	e := &External{
-		writeThrough: cfg.WriteThrough,
-		absent:       newAbsentees(absentCount),
-		removed:      newAbsentees(removedCount),
-	}
+	e := &External{writeThrough: cfg.WriteThrough, proved: (*halfshake.Session).Proved}
 	e.keys.Store(cfg.Keys)
+	e.removed = newRemovals(newRevocations(store, &e.keys, logger{cfg.Logger}))
 	e.reads = newReader(store, cfg, &e.counters)
-	e.writes = newWriter(store, cfg, &e.counters)
+	e.writes = newWriter(store, cfg, e.removed, &e.counters)
 	return e, nil
 }
 
-// Callbacks returns what connects a [halfshake.Cache] to the store. An
-// application may call them from callbacks of its own.
+// Callbacks returns what connects a [halfshake.Cache] to the store. An application may
+// call them from callbacks of its own. Admit refuses every session whose id NewID did
+// not make under one of the keys.
 func (e *External) Callbacks() halfshake.Callbacks {
-	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: e.remove}
+	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: e.remove, Admit: e.admit, End: e.end}
 }
 
-// SetKeys makes ring the keys from now on. Sessions made under a key that it does
-// not hold are not found any more in the store. Those that a Cache holds itself are:
-// where the old keys are to be worthless at once, remove each whose id
-// [KeyRing.Made] does not know.
+// SetKeys replaces the keys. No session that was made under a key which ring lacks is
+// resumed any more, even from a Cache's own memory.
+//
+// If such a key was already in force, whoever has it may have resumed its sessions, and
+// the sessions that came of that were made under later keys. So SetKeys also ends every
+// lineage that began before the key's successor was in force, and records that in the
+// store. For the last key, and for a ring that is replaced as a whole, these are all
+// lineages; for a key that a rotation leaves out they are those which go back to its
+// time. Each costs its client one full handshake.
+//
+// The new keys are in force when SetKeys returns, unless ring is empty, which is an
+// error. An error that wraps [ErrNotRecorded] means that the store has not recorded
+// within five seconds which lineages ended.
 func (e *External) SetKeys(ring *KeyRing) error {
 	if ring == nil || len(ring.keys) == 0 {
 		return errors.New("external: SetKeys: there is no key in the ring")
 	}
-	e.keys.Store(ring)
+	e.settingKeys.Lock()
+	defer e.settingKeys.Unlock()
+	old := e.keys.Swap(ring)
+	before, ended := old.endedWithout(ring, time.Now())
+	if !ended {
+		e.removed.log.signal() // to seal the log under a new current key
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	defer cancel()
+	if err := e.removed.log.wait(ctx, e.removed.log.endAll(before)); err != nil {
+		return fmt.Errorf("external: SetKeys: the new keys are in force, but %w", err)
+	}
 	return nil
 }
 
-// Close writes what is queued, for at most five seconds, and ends the goroutines.
-// From then on nothing is found and nothing stored. The error says how many writes
-// were not made. It must come before the store's own Close, and after the
-// [halfshake.Cache]'s.
+// Close makes the writes that are queued, for at most five seconds, and ends the
+// goroutines. From then on nothing is found, stored or removed. The error says how many
+// removals the store has not recorded, whose sessions may resume after a restart, and
+// how many new sessions were not stored. Close the [halfshake.Cache] before the
+// External, and the store after it.
 func (e *External) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(e.writes.close(), e.reads.close())
+	var writes, log error
+	var both sync.WaitGroup
+	both.Go(func() { writes = e.writes.close() })
+	both.Go(func() { log = e.removed.log.close() })
+	both.Wait()
+	var removals error
+	if n := e.removed.pending(); n > 0 {
+		removals = fmt.Errorf("external: close: the store has not recorded %d removals; their sessions may resume after a restart", n)
+	}
+	return errors.Join(removals, writes, log, e.reads.close())
 }
 
 func (e *External) newID(halfshake.ConnInfo) ([]byte, error) {
@@ -98,13 +126,18 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 	}
 	id := s.ID()
 	k := e.keys.Load().maker(id)
-	if k == nil { // another NewID's
+	if k == nil { // another NewID made it
 		e.counters.foreign.Add(1)
 		return true
 	}
 	key := k.name(id)
-	if e.removed.has(key) { // once removed, for ever: a removal may still be on its way
+	if e.removed.forbid(key, s) {
 		e.counters.removed.Add(1)
+		return true
+	}
+	// No room to note what clients cause to be removed: store nothing that could be.
+	if e.removed.stones.Full(time.Now()) {
+		e.counters.putDropped.Add(1)
 		return true
 	}
 	value, err := sealSession(k, key, s)
@@ -112,13 +145,14 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 		e.counters.putDropped.Add(1)
 		return true
 	}
-	e.absent.forget(key) // who saw the id on the wire may have asked for it already
-	w := &write{key: key, value: value, expires: s.Expires()}
-	if e.writeThrough > 0 {
-		w.done = make(chan struct{})
+	op := newPut(key, value, s, e.proved)
+	if e.writeThrough == 0 {
+		e.writes.put(op)
+		return true
 	}
-	if e.writes.add(w) && w.done != nil {
-		waitFor(ctx, w.done, e.writeThrough)
+	op.due = time.Time{} // it does not wait for the proof either
+	if e.writes.put(op) {
+		waitFor(ctx, op.done, e.writeThrough)
 	}
 	return true
 }
@@ -139,87 +173,6 @@ func waitFor(ctx context.Context, done <-chan struct{}, limit time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-}
-
-// get is the Get callback. It never returns an error: what a store does wrong is
-// counted here, and logged when it begins and when it ends, not at each handshake.
-func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*halfshake.Session, error) {
-	if e.closed.Load() {
-		return nil, nil
-	}
-	k := e.keys.Load().maker(id)
-	if k == nil {
-		e.counters.foreign.Add(1)
-		return nil, nil
-	}
-	key := k.name(id)
-	if e.removed.has(key) {
-		e.counters.removed.Add(1)
-		return nil, nil
-	}
-	value := e.find(ctx, key)
-	if value == nil {
-		return nil, nil
-	}
-	s := openSession(k, key, value)
-	switch {
-	case s == nil:
-		e.counters.unreadable.Add(1)
-		e.absent.add(key, time.Now().Add(absentFor))
-		return nil, nil
-	case e.removed.has(key): // meanwhile
-		e.counters.removed.Add(1)
-		return nil, nil
-	}
-	e.counters.hits.Add(1)
-	return s, nil
-}
-
-// find returns the value under key: one that is still on its way to the store, or
-// the store's; nil if there is none, for whatever reason.
-func (e *External) find(ctx context.Context, key Key) []byte {
-	if value := e.writes.underway(key); value != nil {
-		return value
-	}
-	if e.absent.has(key) {
-		e.counters.notFound.Add(1)
-		return nil
-	}
-	value, err := e.reads.read(ctx, key)
-	if errors.Is(err, ErrNotFound) {
-		e.counters.notFound.Add(1)
-		e.absent.add(key, time.Now().Add(absentFor))
-	}
-	return value
-}
-
-// openSession returns the session in a value, nil if there is none.
-func openSession(k *fleetKey, key Key, value []byte) *halfshake.Session {
-	session, err := k.open(key, value)
-	if err != nil {
-		return nil
-	}
-	s, err := halfshake.ParseSession(session)
-	if err != nil || k.name(s.ID()) != key {
-		return nil
-	}
-	return s
-}
-
-// remove is the Remove callback. What one process evicts, lets expire, replaces or
-// drops when it is closed stays the fleet's.
-func (e *External) remove(_ context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
-	if !cause.EndsSession() || cause == halfshake.CauseExpired { // the store lets it expire by itself
-		return
-	}
-	id := s.ID()
-	k := e.keys.Load().maker(id)
-	if k == nil || e.closed.Load() {
-		return
-	}
-	key := k.name(id)
-	e.removed.add(key, s.Expires().Add(time.Second))
-	e.writes.add(&write{key: key, expires: s.Expires()})
 }
 
 // String names the type alone; it and Format keep %v from the keys and queues.

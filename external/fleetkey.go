@@ -1,6 +1,7 @@
 package external
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -10,8 +11,8 @@ import (
 	"time"
 )
 
-// A fleetKey is one key of a ring, with the keys derived from it, one for each
-// purpose.
+// A fleetKey is one key of a ring, with the keys that are derived from it, one for
+// each purpose.
 type fleetKey struct {
 	active time.Time
 	secret []byte
@@ -30,6 +31,9 @@ func newFleetKey(secret []byte, active time.Time) fleetKey {
 	}
 }
 
+// same reports whether the keys have the same secret.
+func (k *fleetKey) same(other *fleetKey) bool { return bytes.Equal(k.secret, other.secret) }
+
 // derive is HKDF-Expand with SHA-256 (RFC 5869 section 2.3): a fleet key is
 // uniformly random, so there is nothing to extract.
 func derive(key []byte, purpose string) []byte {
@@ -40,14 +44,17 @@ func derive(key []byte, purpose string) []byte {
 	return derived
 }
 
-// entryKey is the key of one entry's value: HKDF-Expand as well, of the length of
-// one hash, which is one HMAC.
+// entryKey returns the key of one entry's value. It is HKDF-Expand too: for the length
+// of one hash, that is one HMAC.
 func (k *fleetKey) entryKey(key Key) []byte {
 	return k.sealKey.mac(append(key[:], 1))
 }
 
-// A macKey is a key of HMAC-SHA-256 that is used many times: what of it does not
-// depend on the data is computed once.
+// logKey returns the key of the revocation log.
+func (k *fleetKey) logKey() []byte { return derive(k.secret, "halfshake external 1 log") }
+
+// A macKey is a key of HMAC-SHA-256 that is used many times. The part of the
+// computation that does not depend on the data is done once.
 type macKey struct{ hashes *sync.Pool }
 
 func newMACKey(key []byte) macKey {
@@ -62,8 +69,8 @@ func (m macKey) mac(data []byte) []byte {
 	return h.Sum(nil)
 }
 
-// An id of ours is 16 random bytes and the first 16 of their HMAC-SHA-256, so
-// that an id which no machine of the fleet made costs no look at the store.
+// An id is 16 random bytes and the first 16 bytes of their HMAC-SHA-256, so that an id
+// which no machine of the fleet made costs no read of the store.
 const (
 	idRandom = 16
 	idSize   = 32
@@ -83,5 +90,5 @@ func (k *fleetKey) idMAC(random []byte) []byte {
 	return k.idKey.mac(random)[:idSize-idRandom]
 }
 
-// name returns what the store knows the session by.
+// name returns the store's key of the session.
 func (k *fleetKey) name(id []byte) Key { return Key(k.storeKey.mac(id)) }

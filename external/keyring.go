@@ -13,15 +13,15 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// A KeyRing holds the secret keys that the machines of a fleet share: whoever has
-// one of them, and the store, has the sessions that were made under it. It never
-// changes, and is safe for concurrent use. What it prints and logs as names no
+// A KeyRing holds the secret keys that the machines of a fleet share. Whoever has one
+// of them, and the store, has the sessions that were made under it. A KeyRing never
+// changes, and is safe for concurrent use. Its printed and logged forms show no
 // secret.
 //
-// Each key has a time from which on new sessions are made under it; a session
-// says by its id which key it was made under. A key that is added with a time
-// ahead can be copied to every machine before the first of them uses it, so a
-// rotation misses nothing.
+// Each key is active from a given time: from then on new sessions are made under it. A
+// session's id says which key it was made under. A key that becomes active in the
+// future can be copied to every machine before the first of them uses it, so a rotation
+// costs no resumption.
 type KeyRing struct {
 	keys []fleetKey // by activation, the earliest first
 }
@@ -40,17 +40,17 @@ func GenerateKeys(now time.Time) *KeyRing {
 }
 
 // Rotate returns a ring with one more random key, active from the given time on.
-// Keys under which no session can be valid any more at now are left out: destroyed
-// with every copy of the file, they take what was sealed under them along.
+// Keys under which no session can be valid any more at now are left out: once every
+// copy of them is destroyed, what was sealed under them cannot be opened again.
 func (r *KeyRing) Rotate(now, active time.Time) (*KeyRing, error) {
 	next := randomKey(active)
 	kept := r.stillOpening(now)
 	if last := kept[len(kept)-1]; !next.active.After(last.active) {
-		return nil, fmt.Errorf("external: the new key would be active from %s on, and there is one that is active from %s on: its line is the file's last; choose a later time",
+		return nil, fmt.Errorf("external: the new key would be active from %s, but the last key of the file is active from %s; choose a later time",
 			stamp(next.active), stamp(last.active))
 	}
 	if len(kept) == MaxKeys {
-		return nil, fmt.Errorf("external: the ring holds %d keys already, all of them in use; wait until the eldest is %v past its successor's activation", MaxKeys, halfshake.MaxTimeout)
+		return nil, fmt.Errorf("external: the ring holds %d keys already, all of them in use; wait until the oldest has been succeeded for %v", MaxKeys, halfshake.MaxTimeout)
 	}
 	return &KeyRing{keys: append(kept, next)}, nil
 }
@@ -67,8 +67,8 @@ func (r *KeyRing) stillOpening(now time.Time) []fleetKey {
 	return slices.Clone(r.keys[first:])
 }
 
-// current returns the key for new sessions: the last that is active. Before the
-// first one is, which only a wrong clock can bring about, it is that.
+// current returns the key for new sessions: the last that is active. If none is active
+// yet, which only a wrong clock can bring about, it is the first.
 func (r *KeyRing) current(now time.Time) *fleetKey {
 	for i := len(r.keys) - 1; i > 0; i-- {
 		if !r.keys[i].active.After(now) {
@@ -81,9 +81,33 @@ func (r *KeyRing) current(now time.Time) *fleetKey {
 // Made reports whether the id was made under one of the keys.
 func (r *KeyRing) Made(id []byte) bool { return r.maker(id) != nil }
 
-// maker returns the key under which the id was made, nil if none of these was
-// used for it. It asks those not yet active too: another machine's clock may be
-// ahead.
+// endedWithout reports whether a key that was in force at now is missing in next. If
+// so, every lineage that began before then, when the last such key was succeeded, may
+// have passed through its sessions.
+func (r *KeyRing) endedWithout(next *KeyRing, now time.Time) (before time.Time, ended bool) {
+	current := r.current(now)
+	for i := range r.keys {
+		k := &r.keys[i]
+		if !next.holds(k) {
+			before, ended = now, true
+			if k != current {
+				before = r.keys[i+1].active
+			}
+		}
+		if k == current {
+			break
+		}
+	}
+	return before, ended
+}
+
+// holds reports whether the key is in the ring.
+func (r *KeyRing) holds(k *fleetKey) bool {
+	return slices.ContainsFunc(r.keys, func(other fleetKey) bool { return other.same(k) })
+}
+
+// maker returns the key under which the id was made, nil if it is none of these. It
+// tries those that are not active yet too: another machine's clock may be ahead.
 func (r *KeyRing) maker(id []byte) *fleetKey {
 	for i := len(r.keys) - 1; i >= 0; i-- {
 		if r.keys[i].made(id) {
@@ -93,7 +117,7 @@ func (r *KeyRing) maker(id []byte) *fleetKey {
 	return nil
 }
 
-// String says how many keys there are and when each became or becomes active.
+// String returns how many keys there are and when each becomes active.
 func (r KeyRing) String() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%d, active from", len(r.keys))
@@ -110,7 +134,7 @@ func (r KeyRing) GoString() string { return r.String() }
 // Format writes the same as String for every verb.
 func (r KeyRing) Format(f fmt.State, _ rune) { io.WriteString(f, r.String()) }
 
-// LogValue is the same as String.
+// LogValue returns the same as String.
 func (r KeyRing) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 func randomKey(active time.Time) fleetKey {
@@ -121,8 +145,8 @@ func randomKey(active time.Time) fleetKey {
 
 var errZeroKey = errors.New("a key of equal bytes is no secret; make one with \"halfshake keygen\"")
 
-// checkSecret refuses what nobody drew at random: CVE-2020-13777 (GnuTLS) is a
-// server whose ticket key was zero.
+// checkSecret refuses a key that was not drawn at random: in CVE-2020-13777 (GnuTLS) a
+// server's ticket key was zero.
 func checkSecret(secret []byte) error {
 	if len(secret) != keySize {
 		return fmt.Errorf("a key has %d bytes, this one has %d", keySize, len(secret))

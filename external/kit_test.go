@@ -3,6 +3,7 @@ package external
 import (
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -20,12 +21,18 @@ import (
 
 func TestMain(m *testing.M) { testleaks.Main(m) }
 
-// A callStore is a Store whose methods a test replaces; a method that it does not
-// is that of an empty store.
+// A callStore is a Store whose methods a test replaces. A method that it does not
+// replace is that of an empty store, with a revocation log in memory.
 type callStore struct {
 	put    func(context.Context, Key, []byte, time.Time, Class) error
 	get    func(context.Context, Key) ([]byte, error)
+	take   func(context.Context, Key) ([]byte, error)
 	delete func(context.Context, Key) error
+	load   func(context.Context) ([]byte, error)
+	swap   func(ctx context.Context, old, next []byte) error
+
+	mu  sync.Mutex
+	log []byte
 }
 
 func (s *callStore) Put(ctx context.Context, key Key, value []byte, expires time.Time, class Class) error {
@@ -42,7 +49,12 @@ func (s *callStore) Get(ctx context.Context, key Key) ([]byte, error) {
 	return s.get(ctx, key)
 }
 
-func (s *callStore) Take(ctx context.Context, key Key) ([]byte, error) { return s.Get(ctx, key) }
+func (s *callStore) Take(ctx context.Context, key Key) ([]byte, error) {
+	if s.take == nil {
+		return nil, ErrNotFound
+	}
+	return s.take(ctx, key)
+}
 
 func (s *callStore) Delete(ctx context.Context, key Key) error {
 	if s.delete == nil {
@@ -51,9 +63,50 @@ func (s *callStore) Delete(ctx context.Context, key Key) error {
 	return s.delete(ctx, key)
 }
 
-func (s *callStore) Load(context.Context) ([]byte, error) { return nil, ErrNotFound }
+func (s *callStore) Load(ctx context.Context) ([]byte, error) {
+	if s.load != nil {
+		return s.load(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.log == nil {
+		return nil, ErrNotFound
+	}
+	return bytes.Clone(s.log), nil
+}
 
-func (s *callStore) CompareAndSwap(context.Context, []byte, []byte) error { return nil }
+func (s *callStore) CompareAndSwap(ctx context.Context, old, next []byte) error {
+	if s.swap != nil {
+		return s.swap(ctx, old, next)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !bytes.Equal(s.log, old) {
+		return ErrConflict
+	}
+	s.log = bytes.Clone(next)
+	return nil
+}
+
+// mapStore returns a store that keeps what is put until it is deleted.
+func mapStore() *callStore {
+	var entries sync.Map
+	found := func(value any, ok bool) ([]byte, error) {
+		if !ok {
+			return nil, ErrNotFound
+		}
+		return bytes.Clone(value.([]byte)), nil
+	}
+	return &callStore{
+		put: func(_ context.Context, key Key, value []byte, _ time.Time, _ Class) error {
+			entries.Store(key, bytes.Clone(value))
+			return nil
+		},
+		get:    func(_ context.Context, key Key) ([]byte, error) { return found(entries.Load(key)) },
+		take:   func(_ context.Context, key Key) ([]byte, error) { return found(entries.LoadAndDelete(key)) },
+		delete: func(_ context.Context, key Key) error { entries.Delete(key); return nil },
+	}
+}
 
 // A history is what a store was asked to do, in order.
 type history struct {
@@ -73,7 +126,8 @@ func (h *history) String() string {
 	return strings.Join(h.deeds, ", ")
 }
 
-// A fixture is an External with its log.
+// A fixture is an External with its log. The clients of its sessions have proved
+// themselves.
 type fixture struct {
 	*External
 	log  *logLines
@@ -123,37 +177,73 @@ func newFixture(t testing.TB, store Store, cfg Config) *fixture {
 	if f.External, err = New(store, cfg); err != nil {
 		t.Fatal(err)
 	}
-	f.writes.gather = 0 // TestPutsAreGathered has the default
+	f.proved = func(*halfshake.Session) bool { return true }
 	t.Cleanup(func() { f.Close() })
 	return f
 }
 
-// newSession returns a session with an id of the fixture's, valid for a minute.
+// newSession returns a session with an id of the fixture's and a lineage that begins
+// now, valid for a minute.
 func (f *fixture) newSession(t testing.TB) *halfshake.Session {
+	t.Helper()
+	return f.draft(t).session(t)
+}
+
+// A draft is what a test chooses of a session.
+type draft struct {
+	id               []byte
+	lineage          halfshake.Lineage
+	scope            halfshake.ScopeID
+	created, expires time.Time
+	earlyData        bool
+}
+
+// draft returns what newSession makes a session of.
+func (f *fixture) draft(t testing.TB) draft {
 	t.Helper()
 	id, err := f.Callbacks().NewID(halfshake.ConnInfo{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sessionOf(t, id, time.Now(), time.Now().Add(time.Minute))
+	now := time.Now()
+	return draft{id: id, lineage: lineageAt(now), created: now, expires: now.Add(time.Minute)}
 }
 
-// sessionOf makes a session by its encoding, which encoding.go of the root package
-// documents.
-func sessionOf(t testing.TB, id []byte, created, expires time.Time) *halfshake.Session {
+// lineageAt returns a lineage that begins at the given time.
+func lineageAt(at time.Time) (l halfshake.Lineage) {
+	binary.BigEndian.PutUint64(l[:], uint64(at.UnixMilli())<<16)
+	crand.Read(l[6:])
+	return l
+}
+
+// session makes the session by its encoding, which encoding.go of the root package
+// documents. Its state is that of crypto/tls in TLS 1.3.
+func (d draft) session(t testing.TB) *halfshake.Session {
 	t.Helper()
-	state := []byte("a state that only these tests know: " + fmt.Sprintf("%x", id[:4]))
-	testsecrets.Record(id)
+	secret := fmt.Appendf(nil, "a secret that only these tests know: %x", d.id[:4])
+	testsecrets.Record(d.id, secret)
+	early := byte(0)
+	if d.earlyData {
+		early = 1
+	}
+	state := []byte{0x03, 0x04, 1, 0x13, 0x01}
+	state = binary.BigEndian.AppendUint64(state, uint64(d.created.Unix()))
+	state = append(append(state, byte(len(secret))), secret...)
+	state = append(state, 0, 0, 0, 1, early, 0, 0, 0, 0, 0, 0)
+	if d.earlyData {
+		state = append(state, 2, 'h', '3')
+	}
+
 	b := binary.BigEndian.AppendUint32(nil, 0x48530002)
-	b = append(append(b, byte(len(id))), id...)
-	b = append(b, make([]byte, 16)...) // lineage
+	b = append(append(b, byte(len(d.id))), d.id...)
+	b = append(b, d.lineage[:]...)
 	b = binary.BigEndian.AppendUint16(b, 0x0304)
 	b = binary.BigEndian.AppendUint16(b, 0x1301)
-	for _, at := range []time.Time{created, expires} {
+	for _, at := range []time.Time{d.created, d.expires} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
 	b = append(b, 0, 0)
-	b = append(b, make([]byte, 32)...)
+	b = append(append(b, d.scope[:]...), make([]byte, 32-len(d.scope))...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(state)))
 	b = append(b, state...)
 	b = append(b, 0, 0) // fields
@@ -161,6 +251,9 @@ func sessionOf(t testing.TB, id []byte, created, expires time.Time) *halfshake.S
 	s, err := halfshake.ParseSession(b)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.EarlyData() != d.earlyData {
+		t.Fatal("the state is not the one of this crypto/tls")
 	}
 	return s
 }
@@ -181,8 +274,20 @@ func (f *fixture) get(t testing.TB, s *halfshake.Session) *halfshake.Session {
 	return got
 }
 
+func (f *fixture) admit(t testing.TB, s *halfshake.Session) bool {
+	t.Helper()
+	return f.Callbacks().Admit(t.Context(), halfshake.ConnInfo{}, s)
+}
+
+// finished is a context that is done: remove does not wait for the store.
+var finished = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 func (f *fixture) remove(s *halfshake.Session, cause halfshake.Cause) {
-	f.Callbacks().Remove(context.Background(), nil, s, cause)
+	f.Callbacks().Remove(finished, nil, s, cause)
 }
 
 func (f *fixture) keyOf(s *halfshake.Session) Key { return f.keys.maker(s.ID()).name(s.ID()) }

@@ -3,18 +3,18 @@ package external
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
 
-// A reader reads from the store on behalf of handshakes. Each read is a goroutine
-// of its own, because a handshake does not wait for a store that ignores its
-// context; the number of them is bounded.
+// A reader reads from the store on behalf of handshakes. Each read has its own
+// goroutine, because a handshake does not wait for a store that ignores its context.
+// The number of reads in flight is bounded.
 type reader struct {
 	store    Store
 	limit    time.Duration
-	state    *breaker
+	gets     *breaker
+	takes    *breaker // separate: a store may be read-only
 	counters *counters
 	places   chan struct{} // one element for each read in flight
 	ctx      context.Context
@@ -31,13 +31,25 @@ var (
 )
 
 func newReader(store Store, cfg Config, n *counters) *reader {
+	log := logger{cfg.Logger}
 	r := &reader{
 		store: store, limit: orDefault(cfg.ReadLimit, DefaultReadLimit), counters: n,
-		state:  newBreaker("read", cfg.Logger),
+		gets: newBreaker("read", log), takes: newBreaker("take", log),
 		places: make(chan struct{}, orDefault(cfg.MaxReads, DefaultMaxReads)),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
+}
+
+// get asks the store for a value, and returns no later than the limit.
+func (r *reader) get(ctx context.Context, key Key) ([]byte, error) {
+	return r.ask(ctx, r.gets, func(ctx context.Context) ([]byte, error) { return r.store.Get(ctx, key) })
+}
+
+// take takes a value from the store, and returns no later than the limit. After an
+// error the value may be gone all the same.
+func (r *reader) take(ctx context.Context, key Key) ([]byte, error) {
+	return r.ask(ctx, r.takes, func(ctx context.Context) ([]byte, error) { return r.store.Take(ctx, key) })
 }
 
 type answer struct {
@@ -45,10 +57,10 @@ type answer struct {
 	err   error
 }
 
-// read asks the store once, and returns no later than the limit. Whatever is not a
-// value or ErrNotFound has been counted when it returns.
-func (r *reader) read(ctx context.Context, key Key) ([]byte, error) {
-	attempt, allowed := r.state.allow()
+// ask makes one call, within the limits. It counts each outcome but a value and
+// ErrNotFound.
+func (r *reader) ask(ctx context.Context, b *breaker, call func(context.Context) ([]byte, error)) ([]byte, error) {
+	attempt, allowed := b.allow()
 	if !allowed {
 		r.counters.readSkipped.Add(1)
 		return nil, errSkipped
@@ -56,7 +68,7 @@ func (r *reader) read(ctx context.Context, key Key) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
 	answers := make(chan answer, 1)
-	if !r.start(limited, key, answers) {
+	if !r.start(limited, call, answers) {
 		attempt.undecided()
 		r.counters.readLimited.Add(1)
 		return nil, errLimited
@@ -71,7 +83,7 @@ func (r *reader) read(ctx context.Context, key Key) ([]byte, error) {
 
 // start begins a read, unless all places are taken. The place is free again when
 // the store has answered, however late.
-func (r *reader) start(ctx context.Context, key Key, answers chan<- answer) bool {
+func (r *reader) start(ctx context.Context, call func(context.Context) ([]byte, error), answers chan<- answer) bool {
 	r.starting.Lock()
 	defer r.starting.Unlock()
 	if r.ctx.Err() != nil {
@@ -87,15 +99,15 @@ func (r *reader) start(ctx context.Context, key Key, answers chan<- answer) bool
 		ctx, cancel := context.WithCancel(ctx)
 		defer context.AfterFunc(r.ctx, cancel)()
 		defer cancel()
-		value, err := guarded(func() ([]byte, error) { return r.store.Get(ctx, key) })
+		value, err := guarded(func() ([]byte, error) { return call(ctx) })
 		answers <- answer{value, err}
 	})
 	return true
 }
 
-// judge tells the breaker of the answer and counts a failure. A handshake that has
-// run out of its own time, or whose client is gone, says nothing about the store;
-// nor does one that close has ended.
+// judge reports the answer to the breaker and counts a failure. A handshake that has
+// run out of its own time, or whose client is gone, says nothing about the store, and
+// neither does a read that close has ended.
 func (r *reader) judge(ctx context.Context, made attempt, a answer) ([]byte, error) {
 	switch {
 	case a.err == nil && len(a.value) > 0:
@@ -121,35 +133,7 @@ func (r *reader) close() error {
 	r.cancel()
 	r.starting.Unlock()
 	if !waitUntil(&r.running, closeGraceTime) {
-		return errors.New("external: the store has not ended its reads, though their context is done")
+		return errors.New("external: close: the store's driver ignores its context and has not ended its reads")
 	}
 	return nil
-}
-
-// guarded calls the driver and turns a panic in it into an error: a handshake does
-// not fail for one.
-func guarded(call func() ([]byte, error)) (value []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			value, err = nil, fmt.Errorf("the store's driver panicked: %v", p)
-		}
-	}()
-	return call()
-}
-
-// waitUntil waits for the group, up to limit, and reports whether it is done.
-func waitUntil(group *sync.WaitGroup, limit time.Duration) bool {
-	done := make(chan struct{})
-	go func() {
-		group.Wait()
-		close(done)
-	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
 }

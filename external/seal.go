@@ -7,6 +7,8 @@ import (
 	"errors"
 	"math/bits"
 
+	"golang.org/x/crypto/cryptobyte"
+
 	"github.com/halfshake/halfshake"
 )
 
@@ -15,14 +17,14 @@ import (
 //	struct {
 //	    uint8 format = 1;
 //	    opaque nonce[12];
-//	    opaque box[];       /* AES-256-GCM of the padded session, tag included */
+//	    opaque box[];       /* AES-256-GCM of what was padded, tag included */
 //	} Sealed;
 //
-// under a key of its own, derived from the fleet's key and the store's key of the
-// entry: a value that was moved to another key does not open, and no number of
-// sessions wears a key out (SP 800-38D section 8.3 allows 2^32 random nonces a
-// key). The format is authenticated too. The session inside carries its id,
-// scope and expiry.
+// A session is sealed under a key of its own, derived from the fleet's key and the
+// store's key of the entry. So a value that was moved to another key does not open,
+// and no key is used often enough to wear out (SP 800-38D section 8.3 allows 2^32
+// random nonces a key). The revocation log is sealed under one derived key, since it
+// is written once for a group of removals. The format is authenticated too.
 const (
 	sealFormat = 1
 	nonceSize  = 12
@@ -30,18 +32,27 @@ const (
 	sealExtra  = 1 + nonceSize + tagSize
 )
 
-// The padded session is its length, its encoding, and zeros up to the next of the
-// lengths that there are, four to each power of two: so a value's length says little,
-// and beyond the least the zeros are at most a quarter of what they hide. Powers of two
-// alone would hide more, and a chain of certificates of 3.5 kB would not fit a page of 4 KiB.
+// What is padded is a session, with its length, or a [record], followed by zeros up to
+// the next of a few lengths, four to each power of two. So a value's length says
+// little, and beyond the least length the zeros are at most a quarter of what they
+// hide. Powers of two alone would hide more, but a usual chain of certificates (3.5 kB)
+// would not fit a page of 4 KiB.
 //
 //	struct {
 //	    opaque session<0..2^16-1>;
 //	    uint8 zeros[];
-//	} Padded;
+//	} PaddedSession;
+//
+//	struct {
+//	    Record record;
+//	    uint8 zeros[];
+//	} PaddedRecord;
 const (
 	minPadded = 256
 	maxPadded = 2 + halfshake.MaxSessionSize
+
+	minPaddedLog = 4 << 10
+	maxPaddedLog = MaxLogSize - sealExtra
 )
 
 var (
@@ -49,37 +60,106 @@ var (
 	errUnsealed = errors.New("the value does not open")
 )
 
-// seal returns the value that the store keeps for a session under key. It is padded and
-// sealed in one buffer.
+// seal returns the value that the store keeps for a session under key.
 func (k *fleetKey) seal(key Key, session []byte) ([]byte, error) {
 	if len(session) > halfshake.MaxSessionSize {
 		return nil, errTooLarge
 	}
-	size := paddedSize(2 + len(session))
-	value := make([]byte, 1+size, sealExtra+size)
-	format, padded := value[:1], value[1:]
-	format[0] = sealFormat
+	value, padded := newSealed(paddedSize(2+len(session), minPadded, maxPadded))
 	binary.BigEndian.PutUint16(padded, uint16(len(session)))
 	copy(padded[2:], session)
-	return k.box(key).Seal(format, nil, padded, format), nil
+	return closeBox(newBox(k.entryKey(key)), value), nil
 }
 
-// open returns the session in a value that the store answered with for key. The
-// error says nothing: who writes to the store learns nothing from it.
+// open returns the session in a value that the store returned for key. The error is
+// always the same, so that whoever writes to the store learns nothing from it.
 func (k *fleetKey) open(key Key, value []byte) ([]byte, error) {
-	if len(value) < sealExtra+minPadded || len(value) > sealExtra+maxPadded || value[0] != sealFormat {
+	if len(value) > sealExtra+maxPadded {
 		return nil, errUnsealed
 	}
-	padded, err := k.box(key).Open(nil, nil, value[1:], value[:1])
+	padded, err := openBox(newBox(k.entryKey(key)), value)
 	if err != nil {
-		return nil, errUnsealed
+		return nil, err
 	}
 	return unpad(padded)
 }
 
-// box is the cipher of one entry.
-func (k *fleetKey) box(key Key) cipher.AEAD {
-	block, err := aes.NewCipher(k.entryKey(key))
+// unpad returns the session in what was padded as seal does, and in nothing else.
+func unpad(padded []byte) ([]byte, error) {
+	var session cryptobyte.String
+	s := cryptobyte.String(padded)
+	if !s.ReadUint16LengthPrefixed(&session) || !isPadding(s, len(padded), minPadded, maxPadded) {
+		return nil, errUnsealed
+	}
+	return session, nil
+}
+
+// sealLog returns the revocation log that holds r.
+func (k *fleetKey) sealLog(r *record) []byte {
+	encoded := r.encode()
+	value, padded := newSealed(paddedSize(len(encoded), minPaddedLog, maxPaddedLog))
+	copy(padded, encoded)
+	return closeBox(newBox(k.logKey()), value)
+}
+
+// openLog returns the record in a revocation log, and the key of the ring that it was
+// sealed under.
+func (r *KeyRing) openLog(value []byte) (record, *fleetKey, error) {
+	if len(value) > MaxLogSize {
+		return record{}, nil, errUnsealed
+	}
+	for i := len(r.keys) - 1; i >= 0; i-- {
+		k := &r.keys[i]
+		padded, err := openBox(newBox(k.logKey()), value)
+		if err != nil {
+			continue
+		}
+		if rec, err := unpadRecord(padded); err == nil {
+			return rec, k, nil
+		}
+	}
+	return record{}, nil, errUnsealed
+}
+
+// unpadRecord returns the record in what was padded as sealLog does, and in nothing
+// else.
+func unpadRecord(padded []byte) (record, error) {
+	s := cryptobyte.String(padded)
+	r, ok := readRecord(&s)
+	if !ok || !isPadding(s, len(padded), minPaddedLog, maxPaddedLog) {
+		return record{}, errUnsealed
+	}
+	return r, nil
+}
+
+// newSealed returns room for a sealed value, and the part of it that is to be padded:
+// it is filled in and sealed in one buffer.
+func newSealed(size int) (value, padded []byte) {
+	value = make([]byte, 1+size, sealExtra+size)
+	value[0] = sealFormat
+	return value, value[1:]
+}
+
+// closeBox seals what newSealed returned.
+func closeBox(box cipher.AEAD, value []byte) []byte {
+	format, padded := value[:1], value[1:]
+	return box.Seal(format, nil, padded, format)
+}
+
+func openBox(box cipher.AEAD, value []byte) ([]byte, error) {
+	if len(value) < sealExtra || value[0] != sealFormat {
+		return nil, errUnsealed
+	}
+	padded, err := box.Open(nil, nil, value[1:], value[:1])
+	if err != nil {
+		return nil, errUnsealed
+	}
+	return padded, nil
+}
+
+// newBox returns the cipher of one key.
+func newBox(key []byte) cipher.AEAD {
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic("halfshake: internal error: " + err.Error()) // keys have one length
 	}
@@ -90,26 +170,20 @@ func (k *fleetKey) box(key Key) cipher.AEAD {
 	return box
 }
 
-// unpad returns the session in what was padded as seal does, and in nothing else.
-func unpad(padded []byte) ([]byte, error) {
-	if len(padded) < 2 {
-		return nil, errUnsealed
-	}
-	n := 2 + int(binary.BigEndian.Uint16(padded))
-	if n > len(padded) || len(padded) != paddedSize(n) {
-		return nil, errUnsealed
-	}
-	for _, b := range padded[n:] {
+// isPadding reports whether rest, at the end of size bytes, is the padding that seal
+// or sealLog gives to what comes before it.
+func isPadding(rest []byte, size, least, most int) bool {
+	for _, b := range rest {
 		if b != 0 {
-			return nil, errUnsealed
+			return false
 		}
 	}
-	return padded[2:n], nil
+	return size == paddedSize(size-len(rest), least, most)
 }
 
 // paddedSize is the least of the lengths that has room for n bytes.
-func paddedSize(n int) int {
-	n = max(n, minPadded)
+func paddedSize(n, least, most int) int {
+	n = max(n, least)
 	step := 1 << bits.Len(uint(n-1)) / 8 // a quarter of the power of two below
-	return min((n+step-1)/step*step, maxPadded)
+	return min((n+step-1)/step*step, most)
 }

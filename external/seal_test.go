@@ -158,12 +158,12 @@ func FuzzSealedValue(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		session, err := k.open(Key{7}, value)
-		if err == nil && len(value) != sealExtra+paddedSize(2+len(session)) {
+		if err == nil && len(value) != sealExtra+paddedSize(2+len(session), minPadded, maxPadded) {
 			t.Fatalf("a value of %d bytes opens to a session of %d", len(value), len(session))
 		}
 		// The padding inside, as if the seal were broken.
 		if session, err := unpad(value); err == nil {
-			again := make([]byte, paddedSize(2+len(session)))
+			again := make([]byte, paddedSize(2+len(session), minPadded, maxPadded))
 			binary.BigEndian.PutUint16(again, uint16(len(session)))
 			copy(again[2:], session)
 			if !bytes.Equal(again, value) {

@@ -2,36 +2,39 @@ package external
 
 import "sync/atomic"
 
-// Stats are the counters of an [External] since it was made, and how it stands
-// now. They are read one by one, so a snapshot may be one apart from itself.
+// Stats are the counters of an [External] since it was made, and its present state.
+// They are read one by one, so a snapshot may be one apart from itself.
 type Stats struct {
-	// Hits counts the look-ups that found a session, those of them too that were
-	// still on their way to the store.
+	// Hits counts the look-ups that found a session, in the store or on its way there.
 	Hits uint64 `json:"hits"`
-	// NotFound counts those for which there was none, Removed those (and Puts) for a
-	// session that this process has removed, and Foreign those for an id that was made
-	// under none of the keys and is not looked up in the store.
+	// NotFound counts the look-ups that found none. Removed counts the look-ups,
+	// admissions and Puts that were refused because the session, its lineage or its key
+	// has been removed. Foreign counts those of an id that was made under none of the
+	// keys, which the store is never asked for.
 	NotFound uint64 `json:"not_found"`
 	Removed  uint64 `json:"removed"`
 	Foreign  uint64 `json:"foreign"`
 	// Unreadable counts the values that did not open: written under another key,
 	// moved, changed or garbage.
 	Unreadable uint64 `json:"unreadable"`
-	// ReadFailed counts the reads that ended in an error or not in time,
-	// ReadSkipped those that were not made because the store does not answer, and
-	// ReadLimited those that were not made because too many were in flight.
+	// ReadFailed counts the reads that ended in an error or not in time. ReadSkipped
+	// counts those that were not made because the store does not answer, or has not
+	// answered yet what was removed, and ReadLimited those that were not made because
+	// too many were in flight.
 	ReadFailed  uint64 `json:"read_failed"`
 	ReadSkipped uint64 `json:"read_skipped"`
 	ReadLimited uint64 `json:"read_limited"`
 
-	// Put counts the sessions that were written, PutFailed those whose write
-	// failed, and PutDropped those that were not written: the queue was full, the
-	// store did not answer, or the session was removed or expired meanwhile.
+	// Put counts the sessions that were written, and PutFailed those whose write
+	// failed. PutDropped counts those that were not written: the queue was full, the
+	// store did not answer, there was no room to note removals that clients cause, or
+	// the session was removed, resumed for the only time, or expired meanwhile.
 	Put        uint64 `json:"put"`
 	PutFailed  uint64 `json:"put_failed"`
 	PutDropped uint64 `json:"put_dropped"`
-	// Deleted counts the removals that were carried out, DeleteFailed the attempts
-	// that failed and are made again, and DeleteDropped those that never will be.
+	// Deleted counts the removals that were carried out, and DeleteFailed the attempts
+	// that failed. DeleteDropped counts the removals that will not be carried out: the
+	// session has expired, its lineage has ended, or the External was closed.
 	Deleted       uint64 `json:"deleted"`
 	DeleteFailed  uint64 `json:"delete_failed"`
 	DeleteDropped uint64 `json:"delete_dropped"`
@@ -40,11 +43,24 @@ type Stats struct {
 	// values.
 	Queued      uint64 `json:"queued"`
 	QueuedBytes uint64 `json:"queued_bytes"`
-	// Reading, Putting and Deleting say whether the store does what it is asked to,
-	// as of the last call of that kind.
-	Reading  bool `json:"reading"`
-	Putting  bool `json:"putting"`
-	Deleting bool `json:"deleting"`
+
+	// RemovalsPending is how many removals of sessions, lineages and scopes the store
+	// has not recorded yet. They hold in this process, and are lost if it ends.
+	RemovalsPending uint64 `json:"removals_pending"`
+	// Tombstones is how many removed sessions still wait to be deleted from the store.
+	// EndedLineages and Floors are how many lineages the revocation log names one by
+	// one, and how many times before which it ends all lineages of a scope.
+	Tombstones    uint64 `json:"tombstones"`
+	EndedLineages uint64 `json:"ended_lineages"`
+	Floors        uint64 `json:"floors"`
+
+	// Reading, Taking, Putting, Deleting and Recording say whether the store answers,
+	// as of the last calls of that kind. Recording stands for the revocation log.
+	Reading   bool `json:"reading"`
+	Taking    bool `json:"taking"`
+	Putting   bool `json:"putting"`
+	Deleting  bool `json:"deleting"`
+	Recording bool `json:"recording"`
 }
 
 type counters struct {
@@ -58,12 +74,17 @@ type counters struct {
 func (e *External) Stats() Stats {
 	n := &e.counters
 	queued, bytes := e.writes.waiting()
+	log := e.removed.log.status()
+	tombstones := e.removed.stones.Len()
 	return Stats{
 		Hits: n.hits.Load(), NotFound: n.notFound.Load(), Removed: n.removed.Load(), Foreign: n.foreign.Load(),
 		Unreadable: n.unreadable.Load(), ReadFailed: n.readFailed.Load(), ReadSkipped: n.readSkipped.Load(), ReadLimited: n.readLimited.Load(),
 		Put: n.put.Load(), PutFailed: n.putFailed.Load(), PutDropped: n.putDropped.Load(),
 		Deleted: n.deleted.Load(), DeleteFailed: n.deleteFailed.Load(), DeleteDropped: n.deleteDropped.Load(),
 		Queued: uint64(queued), QueuedBytes: uint64(bytes),
-		Reading: e.reads.state.closed(), Putting: e.writes.puts.closed(), Deleting: e.writes.deletes.closed(),
+		RemovalsPending: uint64(tombstones + log.pending), Tombstones: uint64(tombstones),
+		EndedLineages: uint64(log.lineages), Floors: uint64(log.floors),
+		Reading: e.reads.gets.closed(), Taking: e.reads.takes.closed(),
+		Putting: e.writes.puts.closed(), Deleting: e.writes.deletes.closed(), Recording: log.answers,
 	}
 }

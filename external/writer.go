@@ -7,71 +7,44 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/halfshake/halfshake"
 )
 
-// A writer carries writes to the store, off the handshakes' path. It has some
-// lanes, each with a goroutine and a queue; a key's writes all go by one lane, one
-// after the other, so the last that was asked for is the last that is made.
+// A writer makes the writes, off the handshakes' path. It has some lanes, each with a
+// goroutine and a queue. All writes of a key go by one lane, one after the other, so
+// the last that was asked for is the last that is made.
 //
-// A Put is tried once: one that failed may have happened, and made again it could
-// bring back what another machine has removed since. A removal is made again until
-// it succeeds or its session has expired.
+// A put is tried once: one that failed may have happened, and made again it could
+// bring back what another machine has removed since. A removal is made again until it
+// succeeds or its session has expired.
 type writer struct {
 	store    Store
+	removed  *removals
 	puts     *breaker
-	deletes  *breaker // apart: a store may take the one and refuse the other
+	deletes  *breaker // separate: a store may take puts and refuse deletes
 	counters *counters
 	ctx      context.Context
 	cancel   context.CancelFunc
 	lanes    [laneCount]lane
-	bytes    atomic.Int64
+	bytes    atomic.Int64 // of the values in the lanes
+	closing  atomic.Bool
 	running  sync.WaitGroup
-
-	// Puts that nobody waits for are gathered for a moment: to wake a goroutine
-	// for each costs a server that has little to do more than to store it.
-	gather    time.Duration
-	gathering atomic.Bool // the alarm is set
-	alarm     *time.Timer
 }
 
-const (
-	// laneCount is how many writes are under way at most: enough for a database
-	// that is some milliseconds away, and for removals from one that commits each
-	// to the disk but lets some share a commit.
-	laneCount = 32
-	// gatherTime is for how long; nobody on another machine notices.
-	gatherTime = 10 * time.Millisecond
-	// retryPause is how long an idle lane waits before it tries a failed removal
-	// again.
-	retryPause = time.Second
-)
+// laneCount is how many writes are under way at most: enough for a database that is
+// some milliseconds away, and for removals from one that commits each to the disk but
+// lets some share a commit.
+const laneCount = 32
 
-// A write is a Put, or a Delete where value is nil.
-type write struct {
-	key     Key
-	value   []byte
-	expires time.Time
-	done    chan struct{} // closed when it is over; nil if nobody waits
-	last    bool          // a removal's last attempt
-}
-
-func (w *write) isDelete() bool { return w.value == nil }
-
-func (w *write) over() {
-	if w.done != nil {
-		close(w.done)
-	}
-}
-
-func newWriter(store Store, cfg Config, n *counters) *writer {
-	w := &writer{store: store, counters: n, gather: gatherTime, puts: newBreaker("put", cfg.Logger), deletes: newBreaker("delete", cfg.Logger)}
+func newWriter(store Store, cfg Config, removed *removals, n *counters) *writer {
+	log := logger{cfg.Logger}
+	w := &writer{store: store, removed: removed, counters: n, puts: newBreaker("put", log), deletes: newBreaker("delete", log)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	w.alarm = time.AfterFunc(time.Hour, w.wakeAll)
-	w.alarm.Stop()
 	size := max(orDefault(cfg.QueueSize, DefaultQueueSize)/laneCount, 1)
 	for i := range w.lanes {
 		l := &w.lanes[i]
-		l.init(size)
+		l.init(size, removed.stones)
 		w.running.Go(func() { w.work(l) })
 	}
 	return w
@@ -79,44 +52,76 @@ func newWriter(store Store, cfg Config, n *counters) *writer {
 
 func (w *writer) lane(key Key) *lane { return &w.lanes[key[0]%laneCount] }
 
-// add queues a write, and reports whether there was room for it.
-func (w *writer) add(op *write) bool {
-	if n := int64(len(op.value)); w.bytes.Add(n) > maxQueueBytes && n > 0 {
-		w.bytes.Add(-n)
-		w.counters.putDropped.Add(1)
+// newPut returns a put of what s was sealed to.
+func newPut(key Key, value []byte, s *halfshake.Session, proved func(*halfshake.Session) bool) *write {
+	op := &write{key: key, expires: s.Expires(), done: make(chan struct{}), value: value, session: s, proved: proved, kind: provedPut}
+	if !proved(s) {
+		op.kind, op.due = unprovedPut, time.Now().Add(proofWait)
+	}
+	return op
+}
+
+// put queues a put, and reports whether there was room for it.
+func (w *writer) put(op *write) bool {
+	n := int64(len(op.value))
+	if w.bytes.Add(n) > maxQueueBytes {
+		w.abandon(op)
 		return false
 	}
-	instead, ok := w.lane(op.key).add(op)
-	if instead != nil && !instead.isDelete() {
-		w.drop(instead)
-		instead.over()
+	replaced, ok := w.lane(op.key).addPut(op)
+	if replaced != nil {
+		w.abandon(replaced)
 	}
-	switch {
-	case !ok:
-		w.drop(op)
-	case op.isDelete() || op.done != nil || w.gather == 0:
-		w.lane(op.key).signal()
-	case w.gathering.CompareAndSwap(false, true):
-		w.alarm.Reset(w.gather)
+	if !ok {
+		w.abandon(op)
 	}
 	return ok
 }
 
-// wakeAll ends a time of gathering.
-func (w *writer) wakeAll() {
-	w.gathering.Store(false)
-	for i := range w.lanes {
-		w.lanes[i].signal()
+// delete queues a delete of that kind. It returns what is closed when the delete, or
+// one that stands for it, is over, and nil if there was no room for it.
+func (w *writer) delete(key Key, kind kind, expires time.Time) (over <-chan struct{}) {
+	op := &write{key: key, kind: kind, expires: expires, done: make(chan struct{})}
+	pending, gone := w.lane(key).addDelete(op)
+	for _, g := range gone {
+		w.abandon(g)
 	}
+	if pending == nil {
+		w.counters.deleteDropped.Add(1)
+		return nil
+	}
+	return pending.done
+}
+
+// claim takes the value that waits to be put under key, so that it never is, for one
+// caller. It returns nil if there is none, or if it is being put: in that case claim
+// waits until the put is over, for at most the limit.
+func (w *writer) claim(ctx context.Context, limit time.Duration, key Key) (value []byte) {
+	op, running := w.lane(key).claim(key)
+	switch {
+	case op != nil:
+		value = op.value
+		w.abandon(op)
+	case running != nil:
+		waitFor(ctx, running, limit)
+	}
+	return value
+}
+
+// abandon ends a write that is not in a lane and will not be made.
+func (w *writer) abandon(op *write) {
+	w.drop(op)
+	op.value, op.session, op.proved = nil, nil, nil // a list of its lane may still hold op
+	close(op.done)
 }
 
 // drop counts a write that will not be made.
 func (w *writer) drop(op *write) {
-	w.bytes.Add(-int64(len(op.value)))
-	if op.isDelete() {
-		w.counters.deleteDropped.Add(1)
-	} else {
+	if op.isPut() {
+		w.bytes.Add(-int64(len(op.value)))
 		w.counters.putDropped.Add(1)
+	} else {
+		w.counters.deleteDropped.Add(1)
 	}
 }
 
@@ -133,68 +138,79 @@ func (w *writer) waiting() (count int, bytes int64) {
 // work makes a lane's writes until it is closed and empty.
 func (w *writer) work(l *lane) {
 	for op := l.take(); op != nil; op = l.take() {
-		again := w.carryOut(op)
-		l.made(op, again)
-		if !again {
-			op.over()
+		l.made(op, w.carryOut(op))
+	}
+}
+
+// carryOut makes one write, unless it has become needless.
+func (w *writer) carryOut(op *write) outcome {
+	switch {
+	case w.ctx.Err() != nil:
+		w.drop(op)
+		return over
+	case time.Now().After(op.expires):
+		w.drop(op)
+		return settled
+	case op.isPut():
+		w.carryOutPut(op)
+		return over
+	default:
+		return w.carryOutDelete(op)
+	}
+}
+
+func (w *writer) carryOutPut(op *write) {
+	if w.removed.forbid(op.key, op.session) {
+		w.drop(op)
+		return
+	}
+	attempt, allowed := w.puts.allow()
+	if !allowed {
+		w.drop(op)
+		return
+	}
+	err := w.call(attempt, func(ctx context.Context) error {
+		return w.store.Put(ctx, op.key, op.value, op.expires, op.class())
+	})
+	w.bytes.Add(-int64(len(op.value)))
+	if err != nil {
+		w.counters.putFailed.Add(1)
+		return
+	}
+	w.counters.put.Add(1)
+}
+
+// carryOutDelete does not ask the breaker once the writer is closing: there is no later
+// occasion.
+func (w *writer) carryOutDelete(op *write) outcome {
+	failed := over
+	if op.kind == removal {
+		failed = again
+		if !w.removed.stones.Holds(op.key) { // a floor has taken the tombstone's place
+			w.drop(op)
+			return over
 		}
 	}
-}
-
-// carryOut makes one write, and reports whether it is to be made again.
-func (w *writer) carryOut(op *write) (again bool) {
-	switch {
-	case time.Now().After(op.expires), w.ctx.Err() != nil:
-		w.drop(op)
-		return false
+	attempt, allowed := w.deletes.allow()
+	if !allowed && !w.closing.Load() {
+		if failed == over {
+			w.drop(op)
+		}
+		return failed
 	}
-	attempt, allowed := w.breaker(op).allow()
-	switch {
-	case !allowed:
-		return w.givenUp(op)
-	case w.call(op, attempt) == nil:
-		w.succeeded(op)
-		return false
-	case op.isDelete():
+	err := w.call(attempt, func(ctx context.Context) error { return w.store.Delete(ctx, op.key) })
+	if err != nil {
 		w.counters.deleteFailed.Add(1)
-		return w.givenUp(op)
-	default:
-		w.bytes.Add(-int64(len(op.value)))
-		w.counters.putFailed.Add(1)
-		return false
+		return failed
 	}
+	w.counters.deleted.Add(1)
+	return settled
 }
 
-func (w *writer) breaker(op *write) *breaker {
-	if op.isDelete() {
-		return w.deletes
-	}
-	return w.puts
-}
-
-// givenUp drops a write that was not made, but for a removal whose turn will come
-// again, and reports whether it is one.
-func (w *writer) givenUp(op *write) (again bool) {
-	if op.isDelete() && !op.last {
-		return true
-	}
-	w.drop(op)
-	return false
-}
-
-func (w *writer) succeeded(op *write) {
-	w.bytes.Add(-int64(len(op.value)))
-	if op.isDelete() {
-		w.counters.deleted.Add(1)
-	} else {
-		w.counters.put.Add(1)
-	}
-}
-
-// call makes the write at the store. One that does not end in its time counts as a
-// failure then, but the lane waits for it: what comes next for the same key must
-// come after it.
-func (w *writer) call(op *write, a attempt) error {
+// call makes a write at the store. One that does not end in its time counts as a
+// failure then, but the lane waits for it: what comes next for the same key must come
+// after it.
+func (w *writer) call(a attempt, write func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(w.ctx, writeLimit)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -202,39 +218,33 @@ func (w *writer) call(op *write, a attempt) error {
 			a.failed(ctx.Err())
 		}
 	})
-	_, err := guarded(func() ([]byte, error) {
-		if op.isDelete() {
-			return nil, w.store.Delete(ctx, op.key)
-		}
-		return nil, w.store.Put(ctx, op.key, op.value, op.expires, ClassUnproved)
-	})
+	_, err := guarded(func() ([]byte, error) { return nil, write(ctx) })
 	inTime := stop()
 	switch {
-	case err == nil || errors.Is(err, ErrNotFound) && op.isDelete():
+	case err == nil:
 		a.succeeded()
-		return nil
 	case inTime:
 		a.failed(err)
 	}
 	return err
 }
 
-// close lets the lanes run dry, ends what is left, and says how much that was.
+// close makes what is queued, for at most closeLimit, and drops the rest.
 func (w *writer) close() error {
-	before := w.counters.putDropped.Load() + w.counters.deleteDropped.Load()
-	w.alarm.Stop()
+	dropped := w.counters.putDropped.Load()
+	w.closing.Store(true)
 	for i := range w.lanes {
 		w.lanes[i].close()
 	}
 	if !waitUntil(&w.running, closeLimit) {
 		w.cancel()
 		if !waitUntil(&w.running, closeGraceTime) {
-			return errors.New("external: the store has not ended its writes, though their context is done")
+			return errors.New("external: close: the store's driver ignores its context and has not ended its writes")
 		}
 	}
 	w.cancel()
-	if lost := w.counters.putDropped.Load() + w.counters.deleteDropped.Load() - before; lost > 0 {
-		return fmt.Errorf("external: %d writes were not made before the end", lost)
+	if n := w.counters.putDropped.Load() - dropped; n > 0 {
+		return fmt.Errorf("external: close: %d new sessions were not stored", n)
 	}
 	return nil
 }

@@ -9,12 +9,13 @@
 //
 // Room is bounded, apart for what operators remove and for what clients can cause
 // to be removed. When the first is full, a floor takes the place of an eighth of it:
-// everything that began at the floor or earlier counts as removed. When the second
-// is full, [Set.Full] reports so, and the owner stores nothing new; no floor rises,
-// because clients could make it.
+// everything of its [Scope] that began at the floor or earlier counts as removed.
+// When the second is full, [Set.Full] reports so, and the owner stores nothing new;
+// no floor rises, because clients could make it.
 package tombstone
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,8 +28,14 @@ type Room struct {
 	Settled  int // that have settled
 }
 
+// A Scope separates what one [Set] holds for several owners: a floor that rises in
+// one scope names nothing in another. An owner of its own Set needs only the zero
+// Scope.
+type Scope [8]byte
+
 // A Stone is what a tombstone says beside the key.
 type Stone struct {
+	Scope    Scope
 	Began    int64     // Unix milliseconds, on the scale of floors
 	Until    time.Time // when what was removed has expired
 	ByClient bool
@@ -48,7 +55,7 @@ type Set[K comparable] struct {
 	settled []K    // a ring, once it has grown to room.Settled
 	next    int    // where the ring is written next
 	oldest  Mark   // events up to this one may have been forgotten
-	floor   int64  // 0 for none
+	floors  map[Scope]int64
 
 	nextSweep time.Time // of what has expired
 }
@@ -61,7 +68,7 @@ type entry struct {
 
 // New returns an empty Set.
 func New[K comparable](room Room) *Set[K] {
-	return &Set[K]{room: room, stones: make(map[K]entry)}
+	return &Set[K]{room: room, stones: make(map[K]entry), floors: make(map[Scope]int64)}
 }
 
 // Mark returns the present, for a look-up that is about to begin.
@@ -71,17 +78,17 @@ func (s *Set[K]) Mark() Mark {
 	return s.last
 }
 
-// Add puts a tombstone on key, in place of one that is there. It returns the floor,
-// which it raises if there is no room otherwise.
-func (s *Set[K]) Add(key K, stone Stone, now time.Time) (floor int64) {
+// Add puts a tombstone on key, in place of one that is there. It returns the floors
+// that it raised because there was no room otherwise, nil if there was.
+func (s *Set[K]) Add(key K, stone Stone, now time.Time) (raised map[Scope]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(key)
-	s.makeRoom(stone.ByClient, now)
+	raised = s.makeRoom(stone.ByClient, now)
 	s.last++
 	s.stones[key] = entry{Stone: stone, event: s.last}
 	*s.count(stone)++
-	return s.floor
+	return raised
 }
 
 // Settle says that nobody who looks for key from now on can find it.
@@ -132,6 +139,14 @@ func (s *Set[K]) Holds(key K) bool {
 	return ok && !e.settled
 }
 
+// Remembers reports whether there is a tombstone on key, settled or not.
+func (s *Set[K]) Remembers(key K) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.stones[key]
+	return ok
+}
+
 // Stale reports whether tombstones that came after the mark may have been forgotten.
 func (s *Set[K]) Stale(since Mark) bool {
 	s.mu.Lock()
@@ -139,11 +154,22 @@ func (s *Set[K]) Stale(since Mark) bool {
 	return since < s.oldest
 }
 
-// Floor returns the floor, 0 if there is none.
-func (s *Set[K]) Floor() int64 {
+// Floor returns the highest floor of any scope, 0 if there is none.
+func (s *Set[K]) Floor() (highest int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.floor
+	for _, floor := range s.floors {
+		highest = max(highest, floor)
+	}
+	return highest
+}
+
+// Below reports whether the floor of the scope names what began then.
+func (s *Set[K]) Below(scope Scope, began int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	floor, ok := s.floors[scope]
+	return ok && began <= floor
 }
 
 // Full reports whether the room for what clients cause is full at now.
@@ -206,21 +232,23 @@ func (s *Set[K]) forget(key K) {
 
 // makeRoom makes room for one more of a kind. Beyond the clients' room, which takes
 // deletions that fail for long, any of theirs goes.
-func (s *Set[K]) makeRoom(byClient bool, now time.Time) {
+func (s *Set[K]) makeRoom(byClient bool, now time.Time) (raised map[Scope]int64) {
 	kind, room := Stone{ByClient: byClient}, s.room.Operator
 	if byClient {
 		room = s.room.Client
 	}
 	if *s.count(kind) < room {
-		return
+		return nil
 	}
 	s.dropExpired(now)
 	switch {
 	case *s.count(kind) < room:
+		return nil
 	case byClient:
 		s.dropOneOfClients()
+		return nil
 	default:
-		s.raiseFloor()
+		return s.raiseFloors()
 	}
 }
 
@@ -254,8 +282,8 @@ func (s *Set[K]) drop(key K, e entry) {
 	delete(s.stones, key)
 }
 
-// raiseFloor has a floor take the place of the eighth that began first.
-func (s *Set[K]) raiseFloor() {
+// raiseFloors has floors take the place of the eighth that began first.
+func (s *Set[K]) raiseFloors() (raised map[Scope]int64) {
 	var began []int64
 	for _, e := range s.stones {
 		if !e.settled && !e.ByClient {
@@ -263,10 +291,14 @@ func (s *Set[K]) raiseFloor() {
 		}
 	}
 	slices.Sort(began)
-	s.floor = max(s.floor, began[max(len(began)/8, 1)-1])
+	last := began[max(len(began)/8, 1)-1]
+	raised = make(map[Scope]int64)
 	for key, e := range s.stones {
-		if !e.settled && !e.ByClient && e.Began <= s.floor {
+		if !e.settled && !e.ByClient && e.Began <= last {
+			raised[e.Scope] = max(raised[e.Scope], s.floors[e.Scope], e.Began)
 			s.drop(key, e)
 		}
 	}
+	maps.Copy(s.floors, raised)
+	return raised
 }

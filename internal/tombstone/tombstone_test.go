@@ -32,6 +32,12 @@ func TestRemovedUntilSettled(t *testing.T) {
 	if s.Has(99, s.Mark()) || s.Len() != 0 {
 		t.Error("a new look-up finds nothing")
 	}
+	if s.Holds(3) || !s.Remembers(3) || s.Remembers(1) {
+		t.Error("a settled tombstone is held as one that has not settled, or forgotten too soon or too late")
+	}
+	if s.Add(3, stone(1), start); !s.Holds(3) || !s.Remembers(3) {
+		t.Error("a tombstone that has not settled is not held")
+	}
 }
 
 func TestLift(t *testing.T) {
@@ -47,19 +53,41 @@ func TestLift(t *testing.T) {
 func TestFloorTakesTheEighthThatBeganFirst(t *testing.T) {
 	s := New[int](Room{Operator: 80, Client: 10, Settled: 2})
 	for key := range 80 {
-		if floor := s.Add(key, stone(int64(1000-key)), start); floor != 0 {
-			t.Fatalf("the floor rose to %d with room left", floor)
+		if raised := s.Add(key, stone(int64(1000-key)), start); raised != nil {
+			t.Fatalf("the floor rose to %d with room left", raised)
 		}
 	}
 	for range 100 {
 		s.Add(79, byClient(), start) // its own tombstone moves to the clients' room
 		s.Add(79, stone(921), start)
 	}
-	if floor := s.Add(80, stone(5000), start); floor != 930 || s.Floor() != 930 {
-		t.Errorf("the floor is %d, want the tenth start of 80", floor)
+	if raised := s.Add(80, stone(5000), start); raised[Scope{}] != 930 || s.Floor() != 930 {
+		t.Errorf("the floor is %d, want the tenth start of 80", raised)
 	}
 	if s.Len() != 71 || s.Has(75, s.Mark()) || !s.Has(69, s.Mark()) {
 		t.Errorf("%d tombstones; the floor stands for the wrong ones", s.Len())
+	}
+}
+
+func TestFloorsOfScopes(t *testing.T) {
+	s := New[int](Room{Operator: 16, Client: 10, Settled: 2})
+	one, other := Scope{1}, Scope{2}
+	for key := range 16 {
+		stone := stone(int64(100 + key))
+		if stone.Scope = one; key >= 2 {
+			stone.Scope = other
+		}
+		s.Add(key, stone, start)
+	}
+	if raised := s.Add(16, stone(0), start); len(raised) != 1 || raised[one] != 101 {
+		t.Errorf("raised %v, want the floor of the scope whose two began first", raised)
+	}
+	if !s.Below(one, 101) || s.Below(one, 102) || s.Below(other, 0) || s.Floor() != 101 {
+		t.Error("a floor names too much or too little")
+	}
+	s.Add(17, stone(0), start) // the zero scope's own two are the next to go
+	if s.Add(18, stone(0), start); !s.Below(Scope{}, 0) || !s.Below(one, 101) || s.Below(Scope{}, 1) {
+		t.Error("a floor at 0 is none, or another scope's went")
 	}
 }
 
@@ -69,8 +97,8 @@ func TestExpiredMakeRoomFirst(t *testing.T) {
 		s.Add(key, stone(int64(key)), start)
 	}
 	before := s.Mark()
-	if floor := s.Add(4, stone(4), start.Add(2*time.Hour)); floor != 0 || s.Len() != 1 {
-		t.Errorf("floor %d, %d tombstones", floor, s.Len())
+	if raised := s.Add(4, stone(4), start.Add(2*time.Hour)); raised != nil || s.Len() != 1 {
+		t.Errorf("floor %d, %d tombstones", raised, s.Len())
 	}
 	if !s.Has(0, before) {
 		t.Error("a look-up in flight finds what was removed")
