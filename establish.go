@@ -73,7 +73,7 @@ func (s *Session) expireBy(t time.Time) { s.expires = min(s.expires, t.Unix()) }
 // newLineage returns the lineage of a full handshake that takes place now. It begins
 // after the floor, whatever the clock says, so that the floor does not name it.
 func (c *Cache) newLineage() Lineage {
-	return newLineage(max(c.now().UnixMilli(), c.floorMilli()+1))
+	return newLineage(max(c.now().UnixMilli(), c.floor.Load()+1))
 }
 
 // confirm records that a client resumed s and has proved it: s is in use, and moves

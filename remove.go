@@ -17,7 +17,7 @@ import (
 type removals struct {
 	removed  *tombstone.Set[string]  // sessions, by id
 	lineages *tombstone.Set[Lineage] // lineages
-	flushed  atomic.Int64            // the floor of the last Flush of everything, in Unix milliseconds
+	floor    atomic.Int64            // every lineage that began then, in Unix milliseconds, or earlier; 0 for none
 	sweeping job                     // which takes out the sessions of removed lineages
 
 	mu      sync.Mutex
@@ -41,16 +41,10 @@ func newRemovals() removals {
 	}
 }
 
-// floorMilli returns the floor: every lineage that began then, in Unix milliseconds,
-// or earlier has been removed. 0 is no floor.
-func (r *removals) floorMilli() int64 {
-	return max(r.flushed.Load(), r.removed.Floor(), r.lineages.Floor())
-}
-
 // lineageRemoved reports whether the session's lineage has been removed, by itself or
 // with everything of its age.
 func (c *Cache) lineageRemoved(s *Session) bool {
-	floor := c.floorMilli()
+	floor := c.floor.Load()
 	return floor > 0 && s.lineage.milli() <= floor || c.lineages.Holds(s.lineage)
 }
 
@@ -152,8 +146,8 @@ func (c *Cache) Flush(now time.Time) (n int) {
 
 func (c *Cache) flushAll(ctx context.Context) (n int) {
 	now := c.now()
-	floor := max(now.UnixMilli(), c.floorMilli())
-	raise(&c.flushed, floor)
+	floor := max(now.UnixMilli(), c.floor.Load())
+	raise(&c.floor, floor)
 	c.end(Removal{Scope: c.scopeID, Before: time.UnixMilli(floor), Until: now.Add(time.Duration(c.longest.Load()) * time.Second)})
 	for e := range c.internal.Clear() {
 		cause := CauseExplicit

@@ -106,7 +106,7 @@ func (c *Cache) Stats() Stats {
 		ResumedAges: n.resumedAges.load(), ExpiredAges: n.expiredAges.load(),
 		Refused: make(map[Refusal]uint64, endOfRefusals-1),
 	}
-	if floor := c.floorMilli(); floor > 0 {
+	if floor := c.floor.Load(); floor > 0 {
 		s.Floor = time.UnixMilli(floor)
 	}
 	for r := Refusal(1); r < endOfRefusals; r++ {
