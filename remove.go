@@ -93,9 +93,17 @@ func (c *Cache) decline(ctx context.Context, s *Session, stored bool) {
 }
 
 func (c *Cache) bury(s *Session, cause Cause) {
-	c.removed.Add(s.id, tombstone.Stone{
+	c.raiseFloor(c.removed.Add(s.id, tombstone.Stone{
 		Began: s.lineage.milli(), Until: s.Expires().Add(time.Second), ByClient: !cause.byOperator(),
-	}, c.now())
+	}, c.now()))
+}
+
+// raiseFloor takes over the floors that took the place of tombstones. A Cache has one
+// Scope.
+func (c *Cache) raiseFloor(raised map[tombstone.Scope]int64) {
+	for _, floor := range raised {
+		raise(&c.floor, floor)
+	}
 }
 
 // settle says that the application has been told of a removal. What an operator
@@ -122,7 +130,7 @@ func (c Cause) byOperator() bool { return c == CauseExplicit || c == CauseRevoke
 func (c *Cache) RemoveLineage(l Lineage) error {
 	now := c.now()
 	until := now.Add(time.Duration(c.longest.Load()) * time.Second)
-	c.lineages.Add(l, tombstone.Stone{Began: l.milli(), Until: until}, now)
+	c.raiseFloor(c.lineages.Add(l, tombstone.Stone{Began: l.milli(), Until: until}, now))
 	c.inBackground(&c.sweeping, c.sweep)
 	return c.end(Removal{Lineage: l, Scope: c.scopeID, Until: until})
 }

@@ -179,7 +179,7 @@ func newServer(t *testing.T, store external.Store) *server {
 		t.Fatal(err)
 	}
 	if s.cache, err = halfshake.New(halfshake.Config{
-		Mode: halfshake.ModeNoInternal, Timeout: 2 * time.Hour, Callbacks: s.sessions.Callbacks(),
+		Mode: halfshake.ModeServer | halfshake.ModeNoInternal, Timeout: 2 * time.Hour, Callbacks: s.sessions.Callbacks(),
 	}); err != nil {
 		t.Fatal(err)
 	}
