@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/ending"
 )
 
 // A Conn is a TLS 1.2 connection. Its methods are safe for concurrent use as
@@ -135,33 +137,33 @@ func (c *Conn) handshake(ctx context.Context) error {
 	return err
 }
 
-// failed ends the reading half with err, telling the peer if it is to know.
+// failed ends the reading half with err, unless a later Read can go on. It sends
+// the peer an alert if there is one to send, and returns the error for the caller.
 func (c *Conn) failed(err error) error {
-	var f *failure
-	switch {
-	case errors.As(err, &f):
+	var below error
+	switch e := err.(type) {
+	case *failure:
 		c.out.Lock()
-		err = c.out.fatal(f)
+		err = c.out.fatal(e)
 		c.out.Unlock()
-		c.end(AlertEnd)
-	case isRemoteAlert(err):
-		c.end(AlertEnd)
-	case !permanent(err):
-		return err
-	case !c.peerClosed.Load():
-		c.endQuietly()
-	}
-	if isReset(err) && c.out.TryLock() { // a Write under way finds out by itself
-		c.out.err = cmp.Or(c.out.err, err)
-		c.out.Unlock()
+	case transportError:
+		err, below = e.error, e.error
+		if ending.Timeout(err) {
+			return err
+		}
+		if isReset(err) && c.out.TryLock() { // a Write in progress finds out by itself
+			c.out.err = cmp.Or(c.out.err, err)
+			c.out.Unlock()
+		}
 	}
 	c.in.err = err
+	switch ending.OfRead(err, below) {
+	case ending.Alert:
+		c.end(AlertEnd)
+	case ending.Unclean:
+		c.endQuietly()
+	}
 	return err
-}
-
-func isRemoteAlert(err error) bool {
-	var alert tls.AlertError
-	return errors.As(err, &alert)
 }
 
 // Read reads application data, after the handshake. A timeout loses nothing: a
@@ -280,7 +282,7 @@ const notifyTimeout = 5 * time.Second
 func (c *Conn) notify() error {
 	c.out.Lock()
 	defer c.out.Unlock()
-	if c.out.err == nil || c.peerClosed.Load() {
+	if ending.OfTransport(c.out.err) != ending.Unclean || c.peerClosed.Load() {
 		c.clean.Store(true)
 	}
 	if !c.out.notified {

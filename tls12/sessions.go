@@ -54,8 +54,8 @@ type Ending int
 
 // The endings, as libssl distinguishes them.
 const (
-	CleanEnd   Ending = iota // close_notify was sent, even if nobody took it
-	UncleanEnd               // the transport ended without the peer's close_notify, or Close cut a Write off
+	CleanEnd   Ending = iota // Close or CloseWrite, even if the peer did not take close_notify
+	UncleanEnd               // the transport ended without close_notify, or Close interrupted a Write or the handshake
 	AlertEnd                 // a fatal alert was sent or received
 )
 
