@@ -269,6 +269,53 @@ func TestHandshakeContext(t *testing.T) {
 	}
 }
 
+// TestWaitForHandshake holds that a call which waits for another's handshake
+// returns when its own context ends, and leaves the handshake alone.
+func TestWaitForHandshake(t *testing.T) {
+	clientConn, serverConn := tcpPair(t)
+	s := newServer(t, serverConn, serverConfig(t), nil)
+	results := make(chan error, 2)
+	go func() { results <- s.Handshake() }()
+	for !s.started.Load() {
+		runtime.Gosched()
+	}
+	go func() { results <- s.HandshakeContext(t.Context()) }()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	for range 2 { // during the wait, and before it
+		if err := s.HandshakeContext(ctx); err != context.Canceled {
+			t.Errorf("a call whose context ended: %v", err)
+		}
+	}
+	must(t, newClient(t, clientConn, clientConfig(t), nil).Handshake())
+	must(t, <-results)
+	must(t, <-results)
+	must(t, s.HandshakeContext(ctx)) // complete
+}
+
+// TestPanicInHandshake holds that nobody waits for a handshake that panicked, or
+// runs it again.
+func TestPanicInHandshake(t *testing.T) {
+	clientConn, serverConn := tcpPair(t)
+	config := serverConfig(t)
+	config.VerifyConnection = func(tls.ConnectionState) error { panic("a test's") }
+	s := newServer(t, serverConn, config, nil)
+	go newClient(t, clientConn, clientConfig(t), nil).Handshake()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was lost")
+			}
+		}()
+		s.Handshake()
+	}()
+	if _, err := s.Read(make([]byte, 1)); err != errPanicked {
+		t.Errorf("Read: %v", err)
+	}
+	must(t, s.Close())
+}
+
 // TestContextReachesSessions holds that the sessions get the handshake's context.
 func TestContextReachesSessions(t *testing.T) {
 	type key struct{}

@@ -26,8 +26,6 @@ type agreement struct {
 // it agreed on; after a handshake that failed, what it had agreed on until then.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	c.Handshake() // HandshakeComplete says how it went
-	c.handshakeMu.Lock()
-	defer c.handshakeMu.Unlock()
 	return c.state()
 }
 
