@@ -39,7 +39,10 @@ type Sessions interface {
 	Completed(ctx context.Context, hello *ClientHello, s *Session)
 
 	// Resumed is called when an abbreviated handshake is complete: the client's
-	// Finished, which proves that it has the secret, is verified.
+	// Finished, which proves that it has the secret, is verified. If the session
+	// was removed after Lookup returned it, the implementation finds out here: the
+	// connection goes on, because its handshake began before the removal, but
+	// nothing made from the session may be stored.
 	Resumed(ctx context.Context, hello *ClientHello, s *Session)
 
 	// Ended is called at most once for a connection, after Completed or Resumed
@@ -76,6 +79,10 @@ type Session struct {
 	ServerName string      // that the client asked for
 	ALPN       string      // of the first handshake; each one negotiates its own
 	CurveID    tls.CurveID // of the first handshake's key exchange
+
+	// ServerNotAfter is when the server's certificate expires that the full
+	// handshake used. It is zero if unknown.
+	ServerNotAfter time.Time
 
 	// Of the peer, and what was verified of it.
 	PeerCertificates            []*x509.Certificate
