@@ -9,6 +9,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"strings"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/validity"
 )
 
 // maxRSABits is crypto/tls's bound on what a peer can make this side compute.
@@ -69,6 +72,15 @@ func byName(config *tls.Config, serverName string) *tls.Certificate {
 		return names["*."+parent]
 	}
 	return nil
+}
+
+// notAfterOf returns when a certificate expires, or zero if it does not say.
+func notAfterOf(certificate *tls.Certificate) time.Time {
+	if len(certificate.Certificate) == 0 {
+		return time.Time{}
+	}
+	_, notAfter, _ := validity.Of(certificate.Certificate[0])
+	return notAfter
 }
 
 // errSeen stops a handshake whose ClientHello has been read.

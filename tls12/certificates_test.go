@@ -91,6 +91,11 @@ func TestServerCertificateChoice(t *testing.T) {
 	}
 	server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return new(tls.Certificate), nil }
 	refused(t, clientConfig(t), server, alertInternalError)
+	keyOnly := &tls.Certificate{PrivateKey: certificateOf(t, "ecdsa-p256").certificate.PrivateKey}
+	server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return keyOnly, nil }
+	clientConn, serverConn := tcpPair(t)
+	clientErr, _ := handshakes(newClient(t, clientConn, clientConfig(t), nil), newServer(t, serverConn, server, &mapSessions{}))
+	wantAlert(t, clientErr, "local error", alertDecodeError)
 
 	server.GetCertificate = nil
 	server.Certificates = []tls.Certificate{certificateOf(t, "ecdsa-p256").certificate, certificateOf(t, "ecdsa-p256/2").certificate}

@@ -21,7 +21,7 @@ func (c *Conn) acceptServer(chain [][]byte) error {
 			return &failure{alertBadCertificate, &tls.CertificateVerificationError{UnverifiedCertificates: certificates, Err: err}}
 		}
 	}
-	c.agreed.certificates = certificates
+	c.agreed.certificates, c.agreed.serverNotAfter = certificates, certificates[0].NotAfter
 	return c.verifyPeerCertificate(chain)
 }
 

@@ -33,11 +33,12 @@ func (h *clientStart) sendHello() (*helloSent, error) {
 		return nil, fail(alertInternalError, "the ClientHello: %w", err)
 	}
 	h.c.out.Lock()
-	defer h.c.out.Unlock()
-	if _, err := h.c.out.write(recordHandshake, h.raw); err != nil {
+	_, err = h.c.out.write(recordHandshake, h.raw)
+	h.c.out.Unlock()
+	if err != nil {
 		return nil, err
 	}
-	return &helloSent{h.clientHandshake}, h.c.out.flush()
+	return &helloSent{h.clientHandshake}, h.c.flush()
 }
 
 func (h *clientStart) suites() (ids []uint16) {

@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/ending"
 )
 
 // A Conn is a TLS 1.2 connection. Its methods are safe for concurrent use as
@@ -38,9 +39,11 @@ type Conn struct {
 	ended   atomic.Bool             // the sessions were told
 	session atomic.Pointer[Session] // that the handshake made or resumed, once complete
 
-	// handshakeMu is taken before the locks of in and out. What follows is
-	// constant when complete.
-	handshakeMu  sync.Mutex
+	// The first caller of HandshakeContext sets started, runs the handshake and
+	// closes handshaken; other callers wait for that. The rest belongs to the first
+	// caller until then, and is constant afterwards.
+	started      atomic.Bool
+	handshaken   chan struct{}
 	handshakeErr error
 	agreed       agreement
 	secrets      *secrets
@@ -49,7 +52,7 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 func newConn(conn net.Conn, config *tls.Config, recordVersion uint16) *Conn {
-	c := &Conn{conn: conn, config: config}
+	c := &Conn{conn: conn, config: config, handshaken: make(chan struct{})}
 	c.in.conn, c.out.conn = conn, conn
 	c.out.version, c.out.fullRecords = recordVersion, config.DynamicRecordSizingDisabled
 	return c
@@ -89,13 +92,34 @@ func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background(
 // deadline. It is to be called before the connection is used.
 func (c *Conn) LimitHandshake(d time.Duration) { c.limit = d }
 
-// HandshakeContext is Handshake under a context, which the sessions and the
-// configuration's callbacks receive. If it is cancelled meanwhile, the connection
-// is closed and the context's error returned.
-func (c *Conn) HandshakeContext(ctx context.Context) (err error) {
+// HandshakeContext is Handshake with a context, which the sessions and the
+// configuration's callbacks receive. The first call runs the handshake; if its
+// context ends first, it closes the connection and returns the context's error.
+// Later calls wait for the first. If the context of one of them ends first, that
+// call returns the context's error, and neither the handshake nor the connection
+// is affected.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.complete.Load() {
 		return nil
 	}
+	if !c.started.Swap(true) {
+		return c.runHandshake(ctx)
+	}
+	select {
+	case <-c.handshaken:
+		return c.handshakeErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errPanicked is the error of a connection whose handshake did not return.
+var errPanicked = errors.New("tls12: a callback panicked during the handshake")
+
+// runHandshake runs the handshake within its limit and its context.
+func (c *Conn) runHandshake(ctx context.Context) (err error) {
+	defer close(c.handshaken)
+	c.handshakeErr = errPanicked
 	if c.limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.limit)
@@ -108,11 +132,6 @@ func (c *Conn) HandshakeContext(ctx context.Context) (err error) {
 				err = ctx.Err()
 			}
 		}()
-	}
-	c.handshakeMu.Lock()
-	defer c.handshakeMu.Unlock()
-	if c.handshakeErr != nil || c.complete.Load() {
-		return c.handshakeErr
 	}
 	c.in.Lock()
 	defer c.in.Unlock()
@@ -135,33 +154,33 @@ func (c *Conn) handshake(ctx context.Context) error {
 	return err
 }
 
-// failed ends the reading half with err, telling the peer if it is to know.
+// failed ends the reading half with err, unless a later Read can go on. It sends
+// the peer an alert if there is one to send, and returns the error for the caller.
 func (c *Conn) failed(err error) error {
-	var f *failure
-	switch {
-	case errors.As(err, &f):
+	var below error
+	switch e := err.(type) {
+	case *failure:
 		c.out.Lock()
-		err = c.out.fatal(f)
+		err = c.out.fatal(e)
 		c.out.Unlock()
-		c.end(AlertEnd)
-	case isRemoteAlert(err):
-		c.end(AlertEnd)
-	case !permanent(err):
-		return err
-	case !c.peerClosed.Load():
-		c.endQuietly()
-	}
-	if isReset(err) && c.out.TryLock() { // a Write under way finds out by itself
-		c.out.err = cmp.Or(c.out.err, err)
-		c.out.Unlock()
+	case transportError:
+		err, below = e.error, e.error
+		if ending.Timeout(err) {
+			return err
+		}
+		if isReset(err) && c.out.TryLock() { // a Write in progress finds out by itself
+			c.out.err = cmp.Or(c.out.err, err)
+			c.out.Unlock()
+		}
 	}
 	c.in.err = err
+	switch ending.OfRead(err, below) {
+	case ending.Alert:
+		c.end(AlertEnd)
+	case ending.Unclean:
+		c.endQuietly()
+	}
 	return err
-}
-
-func isRemoteAlert(err error) bool {
-	var alert tls.AlertError
-	return errors.As(err, &alert)
 }
 
 // Read reads application data, after the handshake. A timeout loses nothing: a
@@ -280,7 +299,7 @@ const notifyTimeout = 5 * time.Second
 func (c *Conn) notify() error {
 	c.out.Lock()
 	defer c.out.Unlock()
-	if c.out.err == nil || c.peerClosed.Load() {
+	if ending.OfTransport(c.out.err) != ending.Unclean || c.peerClosed.Load() {
 		c.clean.Store(true)
 	}
 	if !c.out.notified {

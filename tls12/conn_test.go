@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -178,113 +177,6 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestEndings is how a server's sessions hear of a connection's end.
-func TestEndings(t *testing.T) {
-	read := func(c *Conn) error { _, err := c.Read(make([]byte, 1)); return err }
-	for name, test := range map[string]struct {
-		run  func(t *testing.T, c, s *Conn)
-		want []Ending
-	}{
-		"Close":      {func(t *testing.T, c, s *Conn) { s.Close() }, []Ending{CleanEnd}},
-		"CloseWrite": {func(t *testing.T, c, s *Conn) { s.CloseWrite(); s.Close() }, []Ending{CleanEnd}},
-		"the client's close_notify, then Close": {func(t *testing.T, c, s *Conn) {
-			c.Close()
-			if err := read(s); err != io.EOF {
-				t.Errorf("Read: %v", err)
-			}
-			s.Close()
-		}, []Ending{CleanEnd}},
-		"the transport's end": {func(t *testing.T, c, s *Conn) {
-			c.conn.Close()
-			if err := read(s); err != io.EOF {
-				t.Errorf("Read: %v", err)
-			}
-			s.Close()
-		}, []Ending{UncleanEnd}},
-		"a timeout, then Close": {func(t *testing.T, c, s *Conn) {
-			s.SetReadDeadline(time.Now())
-			if err := read(s); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("Read: %v", err)
-			}
-			s.Close()
-		}, []Ending{CleanEnd}},
-		"a fatal alert received": {func(t *testing.T, c, s *Conn) {
-			c.out.write(recordAlert, []byte{levelFatal, 80})
-			wantAlert(t, read(s), "remote error", alertInternalError)
-			s.Close()
-		}, []Ending{AlertEnd}},
-		"a fatal alert sent": {func(t *testing.T, c, s *Conn) {
-			c.conn.Write(newRecord(recordApplicationData, make([]byte, 30)))
-			wantAlert(t, read(s), "local error", alertBadRecordMAC)
-			s.Close()
-		}, []Ending{AlertEnd}},
-		"a fatal alert after CloseWrite": {func(t *testing.T, c, s *Conn) {
-			s.CloseWrite()
-			c.conn.Write(newRecord(recordApplicationData, make([]byte, 30)))
-			wantAlert(t, read(s), "local error", alertBadRecordMAC)
-			s.Close()
-		}, []Ending{AlertEnd}},
-		"the transport ends after CloseWrite": {func(t *testing.T, c, s *Conn) {
-			s.CloseWrite()
-			c.conn.Close()
-			read(s)
-			s.Close()
-		}, []Ending{CleanEnd}},
-		"Close during a Write": {func(t *testing.T, c, s *Conn) {
-			wrote := make(chan error)
-			go func() { _, err := s.Write(make([]byte, 64<<20)); wrote <- err }()
-			for s.calls.Load() == 0 {
-				runtime.Gosched()
-			}
-			start := time.Now()
-			s.Close()
-			if took := time.Since(start); took > limit/4 {
-				t.Errorf("Close took %v", took)
-			}
-			if err := <-wrote; err == nil {
-				t.Error("the Write ended well")
-			}
-		}, []Ending{UncleanEnd}},
-		"a Write that failed, then Close": {func(t *testing.T, c, s *Conn) {
-			s.SetWriteDeadline(time.Now())
-			s.Write([]byte("text"))
-			s.Close()
-		}, []Ending{UncleanEnd}},
-		"nothing": {func(t *testing.T, c, s *Conn) {}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			sessions := &mapSessions{}
-			c, s := connect(t, clientConfig(t), serverConfig(t), sessions, nil)
-			test.run(t, c, s)
-			if !slices.Equal(sessions.endings, test.want) {
-				t.Errorf("the endings are %v, want %v", sessions.endings, test.want)
-			}
-		})
-	}
-}
-
-// TestEndedAfterStore is a client that is gone when the server has stored the
-// session and cannot finish.
-func TestEndedAfterStore(t *testing.T) {
-	sessions := &mapSessions{}
-	clientConn, serverConn := tcpPair(t)
-	gone := func(flight int, records [][]byte) [][]byte {
-		if flight == 1 {
-			serverConn.Close()
-		}
-		return records
-	}
-	c := newClient(t, clientConn, clientConfig(t), nil)
-	s := newServer(t, &mutatedConn{Conn: serverConn, mutate: gone}, serverConfig(t), sessions)
-	if clientErr, serverErr := handshakes(c, s); clientErr == nil || serverErr == nil {
-		t.Errorf("client: %v; server: %v", clientErr, serverErr)
-	}
-	s.Close()
-	if sessions.counts()[2] != 1 || !slices.Equal(sessions.endings, []Ending{UncleanEnd}) {
-		t.Errorf("the endings are %v", sessions.endings)
-	}
-}
-
 // TestDeadlines is a Read that goes on after a timeout, in the middle of a record,
 // and a Write that does not.
 func TestDeadlines(t *testing.T) {
@@ -375,6 +267,53 @@ func TestHandshakeContext(t *testing.T) {
 	if err := s.Handshake(); err == nil {
 		t.Error("a second handshake went on")
 	}
+}
+
+// TestWaitForHandshake holds that a call which waits for another's handshake
+// returns when its own context ends, and leaves the handshake alone.
+func TestWaitForHandshake(t *testing.T) {
+	clientConn, serverConn := tcpPair(t)
+	s := newServer(t, serverConn, serverConfig(t), nil)
+	results := make(chan error, 2)
+	go func() { results <- s.Handshake() }()
+	for !s.started.Load() {
+		runtime.Gosched()
+	}
+	go func() { results <- s.HandshakeContext(t.Context()) }()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	for range 2 { // during the wait, and before it
+		if err := s.HandshakeContext(ctx); err != context.Canceled {
+			t.Errorf("a call whose context ended: %v", err)
+		}
+	}
+	must(t, newClient(t, clientConn, clientConfig(t), nil).Handshake())
+	must(t, <-results)
+	must(t, <-results)
+	must(t, s.HandshakeContext(ctx)) // complete
+}
+
+// TestPanicInHandshake holds that nobody waits for a handshake that panicked, or
+// runs it again.
+func TestPanicInHandshake(t *testing.T) {
+	clientConn, serverConn := tcpPair(t)
+	config := serverConfig(t)
+	config.VerifyConnection = func(tls.ConnectionState) error { panic("a test's") }
+	s := newServer(t, serverConn, config, nil)
+	go newClient(t, clientConn, clientConfig(t), nil).Handshake()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was lost")
+			}
+		}()
+		s.Handshake()
+	}()
+	if _, err := s.Read(make([]byte, 1)); err != errPanicked {
+		t.Errorf("Read: %v", err)
+	}
+	must(t, s.Close())
 }
 
 // TestContextReachesSessions holds that the sessions get the handshake's context.

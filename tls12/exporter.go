@@ -16,8 +16,6 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([
 	if err := c.Handshake(); err != nil {
 		return nil, err
 	}
-	c.handshakeMu.Lock()
-	defer c.handshakeMu.Unlock()
 	switch label {
 	case labelMaster, labelKeyExpansion, labelClientFinished, labelServerFinished, labelExtendedMaster:
 		return nil, fmt.Errorf("tls12: the label %q is reserved", label)
@@ -35,6 +33,7 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([
 		seed = append(seed, binary.BigEndian.AppendUint16(nil, uint16(len(context))), context)
 	}
 	material := make([]byte, length)
-	c.secrets.prf.fill(material, label, seed...)
+	prf := newPRF(suiteByID(c.agreed.suite).hash, c.secrets.master) // the handshake's is not for concurrent use
+	prf.fill(material, label, seed...)
 	return material, nil
 }

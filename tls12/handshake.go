@@ -92,7 +92,10 @@ func (t *transcript) write(c *Conn, m message) error {
 func (c *Conn) flush() error {
 	c.out.Lock()
 	defer c.out.Unlock()
-	return c.out.flush()
+	if err := c.out.flush(); err != nil {
+		return transportError{err}
+	}
+	return nil
 }
 
 // establish derives what depends on the master secret.

@@ -63,6 +63,7 @@ func (*certificateMsg) kind() messageType { return typeCertificate }
 
 func (m *certificateMsg) parse(s cryptobyte.String) bool {
 	var list cryptobyte.String
+	m.chain = [][]byte{} // VerifyPeerCertificate gets it, as from crypto/tls
 	return s.ReadUint24LengthPrefixed(&list) && s.Empty() &&
 		readList(list, &m.chain, readCertificate)
 }

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/keylog"
 )
 
 // What a configuration leaves to be agreed, and how.
@@ -100,17 +101,12 @@ func newRandom(config *tls.Config) ([]byte, error) {
 	return random, nil
 }
 
-// keyLogMu lets a whole line out at a time.
-var keyLogMu sync.Mutex
-
 // logSecret writes a line of the NSS key log format.
 func logSecret(config *tls.Config, clientRandom, master []byte) error {
 	if config.KeyLogWriter == nil {
 		return nil
 	}
-	keyLogMu.Lock()
-	defer keyLogMu.Unlock()
-	if _, err := fmt.Fprintf(config.KeyLogWriter, "CLIENT_RANDOM %x %x\n", clientRandom, master); err != nil {
+	if _, err := fmt.Fprintf(keylog.Writer(config.KeyLogWriter), "CLIENT_RANDOM %x %x\n", clientRandom, master); err != nil {
 		return fail(alertInternalError, "writing the key log: %w", err)
 	}
 	return nil

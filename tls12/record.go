@@ -2,7 +2,6 @@ package tls12
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"sync"
@@ -108,6 +107,11 @@ func notTLS(conn net.Conn, header []byte) error {
 	return err
 }
 
+// A transportError is an error of the connection below, on its way to Conn.failed,
+// which unwraps it. It cannot be mistaken for an error of this package, even if
+// that connection is one of this package too.
+type transportError struct{ error }
+
 // fill reads until n bytes are buffered. An end of the stream is io.EOF between
 // records and io.ErrUnexpectedEOF within one.
 func (in *input) fill(n int) error {
@@ -119,14 +123,14 @@ func (in *input) fill(n int) error {
 		case in.end-in.start >= n:
 			return nil
 		case err == io.EOF && in.end > in.start:
-			return io.ErrUnexpectedEOF
+			return transportError{io.ErrUnexpectedEOF}
 		case err != nil:
-			return err
+			return transportError{err}
 		case m > 0:
 			empty = 0
 		default:
 			if empty++; empty > 100 {
-				return io.ErrNoProgress
+				return transportError{io.ErrNoProgress}
 			}
 		}
 	}
@@ -161,7 +165,7 @@ func (in *input) alertWaits() bool {
 }
 
 // nextRecord returns the next record that brings something. io.EOF is the peer's
-// close_notify, or the stream's end.
+// close_notify; the stream's end is a transportError.
 func (c *Conn) nextRecord() (recordType, []byte, error) {
 	for {
 		typ, content, err := c.in.record()
@@ -271,10 +275,4 @@ func (in *input) nothingLeft() error {
 		return fail(alertUnexpectedMessage, "handshake messages after the flight's end")
 	}
 	return nil
-}
-
-// permanent is whether a later Read cannot go on from err.
-func permanent(err error) bool {
-	var timeout net.Error
-	return !errors.As(err, &timeout) || !timeout.Timeout()
 }

@@ -21,7 +21,9 @@ func (h *helloRead) sendFlight() (*flightSent, error) {
 	if err := h.choose(certificate); err != nil {
 		return nil, err
 	}
-	next.id = h.newID()
+	if next.id = h.newID(); len(next.id) > 0 {
+		h.c.agreed.serverNotAfter = notAfterOf(certificate)
+	}
 	if next.serverRandom, err = h.sendServerHello(certificate, next.id); err != nil {
 		return nil, err
 	}

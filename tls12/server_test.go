@@ -182,11 +182,11 @@ func TestStoredBeforeFinished(t *testing.T) {
 func TestSessionFields(t *testing.T) {
 	client, server, sessions := clientConfig(t), serverConfig(t), &mapSessions{}
 	made := establish(t, client, server, sessions)
-	kept := sessions.byID[string(made.ID)]
+	kept, leaf := sessions.byID[string(made.ID)], server.Certificates[0].Leaf
 	if kept == nil || !slices.Equal(kept.MasterSecret, made.MasterSecret) || len(made.ID) != 32 ||
 		kept.CipherSuite != made.CipherSuite || !kept.ExtendedMasterSecret || !made.ExtendedMasterSecret ||
 		kept.ServerName != "localhost" || made.ServerName != "localhost" || kept.CurveID != tls.X25519 ||
-		kept.CreatedAt.IsZero() || len(kept.PeerCertificates) != 0 || len(made.PeerCertificates) != 1 {
+		kept.CreatedAt.IsZero() || !kept.ServerNotAfter.Equal(leaf.NotAfter) || !made.ServerNotAfter.Equal(leaf.NotAfter) || len(kept.PeerCertificates) != 0 || len(made.PeerCertificates) != 1 {
 		t.Errorf("the server keeps %v, the client %v", kept, made)
 	}
 }

@@ -39,7 +39,10 @@ type Sessions interface {
 	Completed(ctx context.Context, hello *ClientHello, s *Session)
 
 	// Resumed is called when an abbreviated handshake is complete: the client's
-	// Finished, which proves that it has the secret, is verified.
+	// Finished, which proves that it has the secret, is verified. If the session
+	// was removed after Lookup returned it, the implementation finds out here: the
+	// connection goes on, because its handshake began before the removal, but
+	// nothing made from the session may be stored.
 	Resumed(ctx context.Context, hello *ClientHello, s *Session)
 
 	// Ended is called at most once for a connection, after Completed or Resumed
@@ -54,8 +57,8 @@ type Ending int
 
 // The endings, as libssl distinguishes them.
 const (
-	CleanEnd   Ending = iota // close_notify was sent, even if nobody took it
-	UncleanEnd               // the transport ended without the peer's close_notify, or Close cut a Write off
+	CleanEnd   Ending = iota // Close or CloseWrite, even if the peer did not take close_notify
+	UncleanEnd               // the transport ended without close_notify, or Close interrupted a Write or the handshake
 	AlertEnd                 // a fatal alert was sent or received
 )
 
@@ -76,6 +79,10 @@ type Session struct {
 	ServerName string      // that the client asked for
 	ALPN       string      // of the first handshake; each one negotiates its own
 	CurveID    tls.CurveID // of the first handshake's key exchange
+
+	// ServerNotAfter is when the server's certificate expires that the full
+	// handshake used. It is zero if unknown.
+	ServerNotAfter time.Time
 
 	// Of the peer, and what was verified of it.
 	PeerCertificates            []*x509.Certificate

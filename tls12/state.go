@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"slices"
 	"sync"
+	"time"
 )
 
 // An agreement is what a handshake agrees on, beside the secrets.
@@ -15,6 +16,7 @@ type agreement struct {
 	curve          tls.CurveID
 	serverName     string
 	protocol       string
+	serverNotAfter time.Time // of the server's certificate; zero if unknown
 	certificates   []*x509.Certificate
 	chains         [][]*x509.Certificate
 	staple         []byte
@@ -26,8 +28,6 @@ type agreement struct {
 // it agreed on; after a handshake that failed, what it had agreed on until then.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	c.Handshake() // HandshakeComplete says how it went
-	c.handshakeMu.Lock()
-	defer c.handshakeMu.Unlock()
 	return c.state()
 }
 
@@ -68,6 +68,7 @@ func (c *Conn) newSession(id, master []byte) *Session {
 		ServerName:                  a.serverName,
 		ALPN:                        a.protocol,
 		CurveID:                     a.curve,
+		ServerNotAfter:              a.serverNotAfter,
 		PeerCertificates:            a.certificates,
 		VerifiedChains:              a.chains,
 		OCSPResponse:                a.staple,

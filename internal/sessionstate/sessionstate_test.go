@@ -2,13 +2,9 @@ package sessionstate
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"slices"
 	"testing"
@@ -235,33 +231,6 @@ func compareValidity(t *testing.T, st *State, leaf *x509.Certificate) {
 	notBefore, notAfter, err := st.LeafValidity()
 	if err != nil || !notBefore.Equal(leaf.NotBefore) || !notAfter.Equal(leaf.NotAfter) {
 		t.Errorf("%v to %v, %v; crypto/x509 says %v to %v", notBefore, notAfter, err, leaf.NotBefore, leaf.NotAfter)
-	}
-}
-
-// The validity of a leaf is the one that crypto/x509 reads, in both encodings of
-// time; half a certificate has none.
-func TestLeafValidity(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	year := func(y int) time.Time { return time.Date(y, time.December, 31, 23, 59, 59, 0, time.UTC) }
-	for _, years := range [][2]int{{1950, 1951}, {1999, 2049}, {2026, 2050}, {2050, 9999}} {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: year(years[0]), NotAfter: year(years[1])}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		compareValidity(t, &State{Certificates: [][]byte{der}}, leaf)
-		for i := range der {
-			if _, _, err := (&State{Certificates: [][]byte{der[:i]}}).LeafValidity(); !errors.Is(err, ErrMalformed) {
-				t.Fatalf("the first %d bytes: %v", i, err)
-			}
-		}
 	}
 }
 
