@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/ending"
 	"github.com/halfshake/halfshake/tls12"
 )
 
@@ -26,10 +25,10 @@ type Conn struct {
 	handshake *handshake
 	choice    engineChoice
 
-	// opening is held while the engine is chosen, by what the client sends first;
-	// engine is nil before, and openErr what kept it from being chosen. With
+	// opening holds an element while the engine is chosen, by what the client sends
+	// first; engine is nil before, and openErr what kept it from being chosen. With
 	// Config.SessionIDs off there is no choice.
-	opening sync.Mutex
+	opening chan struct{}
 	engine  atomic.Pointer[servedConn]
 	openErr error
 
@@ -53,7 +52,7 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 		return nil, err
 	}
 	t := c.newTransport(raw, p, true)
-	conn := &Conn{transport: t, handshake: t.handshake}
+	conn := &Conn{transport: t, handshake: t.handshake, opening: make(chan struct{}, 1)}
 	if c.cfg.SessionIDs == SessionIDsOff {
 		engine := c.cryptoTLS(p, t)
 		conn.engine.Store(&engine)
@@ -69,8 +68,12 @@ func (c *Conn) open(ctx context.Context) (servedConn, error) {
 	if engine := c.engine.Load(); engine != nil {
 		return *engine, nil
 	}
-	c.opening.Lock()
-	defer c.opening.Unlock()
+	select {
+	case c.opening <- struct{}{}:
+		defer func() { <-c.opening }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if engine := c.engine.Load(); engine != nil || c.openErr != nil {
 		return c.opened(), c.openErr
 	}
@@ -140,10 +143,11 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.opened().Read(b)
-	if err == io.EOF && c.transport.broken.Load() == nil { // the client's close_notify
+	how := ending.OfRead(err, c.transport.readErr())
+	if how == ending.Clean {
 		c.transport.settled.Store(true)
 	}
-	c.judge(err, err != nil && !c.fromTransport(err))
+	c.judge(how)
 	return n, err
 }
 
@@ -153,7 +157,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.opened().Write(b)
-	c.judge(err, false)
+	c.judge(ending.OfWrite(err, c.transport.writeErr()))
 	return n, err
 }
 
@@ -166,7 +170,7 @@ func (c *Conn) CloseWrite() error {
 	if err == nil {
 		c.notified.Store(true)
 	}
-	c.judge(err, false)
+	c.judge(ending.OfWrite(err, c.transport.writeErr()))
 	return err
 }
 
@@ -186,43 +190,24 @@ func (c *Conn) Close() error {
 	before := c.transport.writes.Load()
 	err := engine.Close()
 	if c.transport.writes.Load() == before && !c.notified.Load() {
-		c.transport.broken.CompareAndSwap(nil, &errInterrupted)
+		c.transport.broken.Store(true) // Close interrupted a Write
 	}
-	c.judge(err, false)
+	c.judge(ending.OfWrite(err, c.transport.writeErr()))
 	return err
 }
 
-var (
-	errInterrupted     = errors.New("halfshake: Close interrupted a Write")
-	errEarlyCloseWrite = errors.New("halfshake: CloseWrite called before the handshake was complete")
-)
+var errEarlyCloseWrite = errors.New("halfshake: CloseWrite called before the handshake was complete")
 
-// judge tells the cache how the connection has ended, if it has: after a fatal alert
-// or without close_notify. Package tls12 does so by itself.
-func (c *Conn) judge(err error, fatal bool) {
+// judge tells the cache how the connection has ended: in an alert, as an error says, or
+// without close_notify, as the transport does. Package tls12 does so by itself.
+func (c *Conn) judge(how ending.How) {
 	switch {
 	case c.isTLS12():
-	case fatal || isAlert(err):
-		c.handshake.ended(endedInAlert)
-	case c.transport.broken.Load() != nil:
-		c.handshake.ended(endedUncleanly)
+	case how == ending.Alert:
+		c.handshake.ended(ending.Alert)
+	case c.transport.broken.Load():
+		c.handshake.ended(ending.Unclean)
 	}
-}
-
-// fromTransport reports whether a Read failed for the transport's sake, or ended
-// as it should. Whatever else crypto/tls returns from a Read is a violation of the
-// protocol, for which it has sent an alert, though not every such error says so.
-func (c *Conn) fromTransport(err error) bool {
-	broken := c.transport.broken.Load()
-	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, os.ErrDeadlineExceeded) || broken != nil && errors.Is(err, *broken)
-}
-
-// isAlert reports whether crypto/tls returned err for an alert that ends the
-// connection. Its type is not exported; the Op of the net.OpError is.
-func isAlert(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && (op.Op == "remote error" || op.Op == "local error")
 }
 
 // ConnectionState returns what was agreed; see [tls.Conn.ConnectionState]. It is

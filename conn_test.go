@@ -70,11 +70,16 @@ func TestConnEnds(t *testing.T) {
 			p.server.Close()
 		}, 0},
 		{"the client's transport ends", func(p pair) { p.near.Close(); p.server.Read(make([]byte, 1)); p.server.Close() }, CauseUncleanClose},
-		{"the server's transport ends", func(p pair) {
+		{"the server closes its own transport", func(p pair) {
 			p.server.transport.Conn.Close()
 			p.server.Read(make([]byte, 1))
 			p.server.Close()
-		}, CauseUncleanClose},
+		}, 0},
+		{"a timeout of another kind, then Close", func(p pair) {
+			p.server.transport.Conn = timingOut{p.server.transport.Conn}
+			p.server.Read(make([]byte, 1))
+			p.server.Close()
+		}, 0},
 		{"a fatal alert from the server", func(p pair) {
 			p.near.Write([]byte("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)))
 			p.server.Read(make([]byte, 1))
@@ -241,3 +246,14 @@ func TestSessionOf(t *testing.T) {
 type wrapped struct{ net.Conn }
 
 func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+// A timingOut connection's Read fails with a timeout that is not the os package's.
+type timingOut struct{ net.Conn }
+
+func (timingOut) Read([]byte) (int, error) { return 0, tooSlow{} }
+
+type tooSlow struct{}
+
+func (tooSlow) Error() string   { return "too slow" }
+func (tooSlow) Timeout() bool   { return true }
+func (tooSlow) Temporary() bool { return true }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 
+	"github.com/halfshake/halfshake/internal/keylog"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -68,6 +69,7 @@ func (c *Cache) installHooks(config *tls.Config, p policy, hs handshakes) *tls.C
 	clone := config.Clone()
 	k := &cryptoTLSHooks{cache: c, policy: p, verifyNext: config.VerifyConnection, handshakes: hs}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = k.unwrap, k.wrap, k.verify
+	clone.KeyLogWriter = keylog.Writer(config.KeyLogWriter) // which package tls12 may write to as well
 	return clone
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/ending"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 	"github.com/halfshake/halfshake/tls12"
 )
@@ -71,6 +72,7 @@ func (e engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *tl
 	h := e.hello(ctx, hello)
 	switch {
 	case s != nil:
+		h.policy.serverNotAfter = s.ServerNotAfter
 		e.made(s)
 	case !hello.ExtendedMasterSecret && h.cache.storesSessions():
 		h.notCached(RefusedExtendedMasterSecret)
@@ -113,8 +115,8 @@ func (e engine12) Resumed(ctx context.Context, hello *tls12.ClientHello, _ *tls1
 func (e engine12) Ended(_ *tls12.Session, how tls12.Ending) {
 	switch how {
 	case tls12.AlertEnd:
-		e.ended(endedInAlert)
+		e.ended(ending.Alert)
 	case tls12.UncleanEnd:
-		e.ended(endedUncleanly)
+		e.ended(ending.Unclean)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/ending"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 	"github.com/halfshake/halfshake/internal/tombstone"
 )
@@ -218,14 +219,14 @@ func (h *handshake) current() *Session {
 // that nobody may resume it: after a fatal alert, sent or received, as in libssl, and
 // after an end without close_notify as Config.UncleanClose says. A client whose
 // handshake is not complete has proved nothing, and removes nothing.
-func (h *handshake) ended(how ending) {
+func (h *handshake) ended(how ending.How) {
 	var cause Cause
 	switch {
 	case !h.done.Load():
 		return
-	case how == endedInAlert:
+	case how == ending.Alert:
 		cause = CauseAlert
-	case how == endedUncleanly && h.cache.cfg.UncleanClose == UncleanCloseRemove:
+	case how == ending.Unclean && h.cache.cfg.UncleanClose == UncleanCloseRemove:
 		cause = CauseUncleanClose
 	default:
 		return

@@ -1,10 +1,10 @@
 package halfshake
 
 import (
-	"errors"
 	"net"
-	"os"
 	"sync/atomic"
+
+	"github.com/halfshake/halfshake/internal/ending"
 )
 
 // A transport is the net.Conn below a TLS engine, on a connection of
@@ -14,11 +14,11 @@ type transport struct {
 	net.Conn
 	handshake *handshake
 
-	// broken is the error with which the transport ended by itself, nil while it
-	// has not. From settled on, its end says nothing more: the client's
-	// close_notify was read, or Close was called.
-	broken  atomic.Pointer[error]
-	settled atomic.Bool
+	// broken is set once the transport has ended by itself. From settled on, its end
+	// says nothing more: the client's close_notify was read, or Close was called.
+	broken, settled atomic.Bool
+	// read and written are the last errors of Read (without data) and of Write.
+	read, written atomic.Pointer[error]
 	// writes counts the writes to the transport.
 	writes atomic.Uint64
 }
@@ -45,7 +45,7 @@ func (t *transport) NetConn() net.Conn {
 func (t *transport) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
 	if n == 0 {
-		t.note(err)
+		t.note(&t.read, err)
 	}
 	return n, err
 }
@@ -54,14 +54,28 @@ func (t *transport) Read(b []byte) (int, error) {
 func (t *transport) Write(b []byte) (int, error) {
 	t.writes.Add(1)
 	n, err := t.Conn.Write(b)
-	t.note(err)
+	t.note(&t.written, err)
 	return n, err
 }
 
-func (t *transport) note(err error) {
-	if err != nil && !t.settled.Load() && !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.broken.CompareAndSwap(nil, &err)
+func (t *transport) note(last *atomic.Pointer[error], err error) {
+	if err == nil {
+		return
 	}
+	last.Store(&err)
+	if !t.settled.Load() && ending.OfTransport(err) == ending.Unclean {
+		t.broken.Store(true)
+	}
+}
+
+func (t *transport) readErr() error  { return value(t.read.Load()) }
+func (t *transport) writeErr() error { return value(t.written.Load()) }
+
+func value(err *error) error {
+	if err == nil {
+		return nil
+	}
+	return *err
 }
 
 func (t *transport) current() *Session { return t.handshake.current() }
