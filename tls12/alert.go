@@ -6,7 +6,8 @@ import (
 	"net"
 )
 
-// The alerts in use (RFC 5246, section 7.2, and the extensions' documents).
+// The alerts that this package sends (RFC 5246, section 7.2, and the documents of
+// the extensions).
 const (
 	alertCloseNotify            tls.AlertError = 0
 	alertUnexpectedMessage      tls.AlertError = 10
@@ -35,8 +36,7 @@ const (
 	levelFatal   = 2
 )
 
-// A failure is why this side ends the connection: the alert that says so to the
-// peer, and the error that says so to the caller.
+// A failure ends the connection: alert tells the peer why, and err the caller.
 type failure struct {
 	alert tls.AlertError
 	err   error
@@ -45,12 +45,12 @@ type failure struct {
 func (f *failure) Error() string   { return f.err.Error() }
 func (f *failure) Unwrap() []error { return []error{f.alert, f.err} }
 
-// fail returns a failure.
+// fail returns a failure whose error is formatted as by fmt.Errorf.
 func fail(alert tls.AlertError, format string, args ...any) error {
 	return &failure{alert, fmt.Errorf("tls12: "+format, args...)}
 }
 
-// level is that of an alert as this package sends it.
+// level returns the level at which this package sends an alert.
 func level(alert tls.AlertError) byte {
 	if alert == alertCloseNotify || alert == alertNoRenegotiation {
 		return levelWarning
@@ -58,8 +58,8 @@ func level(alert tls.AlertError) byte {
 	return levelFatal
 }
 
-// localError is the error of a connection that this side ended.
+// localError returns the error of a connection that this side ended with an alert.
 func localError(f *failure) error { return &net.OpError{Op: "local error", Err: f} }
 
-// remoteError is the error of a connection that the peer ended with an alert.
+// remoteError returns the error of a connection that the peer ended with an alert.
 func remoteError(alert tls.AlertError) error { return &net.OpError{Op: "remote error", Err: alert} }

@@ -14,14 +14,15 @@ import (
 	"github.com/halfshake/halfshake/internal/validity"
 )
 
-// maxRSABits is crypto/tls's bound on what a peer can make this side compute.
+// maxRSABits limits the cost of verifying a peer's signature, as in crypto/tls.
 const maxRSABits = 8192
 
-// serverCertificate chooses as crypto/tls does. raw is the ClientHello.
+// serverCertificate chooses a certificate as crypto/tls does. raw is the
+// ClientHello.
 func (c *Conn) serverCertificate(ctx context.Context, raw []byte) (*tls.Certificate, error) {
 	config := c.config
 	if len(config.Certificates) == 1 && (config.GetCertificate == nil || c.agreed.serverName == "") {
-		return &config.Certificates[0], nil // there is no choice
+		return &config.Certificates[0], nil // no choice, so no ClientHelloInfo is needed
 	}
 	var chosen *tls.Certificate
 	var chosenErr error
@@ -61,7 +62,7 @@ func chooseCertificate(config *tls.Config, info *tls.ClientHelloInfo) (*tls.Cert
 	return &config.Certificates[0], nil
 }
 
-// byName looks into NameToCertificate, which crypto/tls still honours.
+// byName looks a name up in NameToCertificate, which crypto/tls still honours.
 func byName(config *tls.Config, serverName string) *tls.Certificate {
 	names := config.NameToCertificate //lint:ignore SA1019 see above
 	name := strings.ToLower(serverName)
@@ -74,7 +75,7 @@ func byName(config *tls.Config, serverName string) *tls.Certificate {
 	return nil
 }
 
-// notAfterOf returns when a certificate expires, or zero if it does not say.
+// notAfterOf returns when a certificate expires, or zero if it is malformed.
 func notAfterOf(certificate *tls.Certificate) time.Time {
 	if len(certificate.Certificate) == 0 {
 		return time.Time{}
@@ -83,13 +84,13 @@ func notAfterOf(certificate *tls.Certificate) time.Time {
 	return notAfter
 }
 
-// errSeen stops a handshake whose ClientHello has been read.
+// errSeen stops a crypto/tls handshake that has read the ClientHello.
 var errSeen = errors.New("tls12: the ClientHello was seen")
 
-// withClientHelloInfo calls f with what crypto/tls makes of a ClientHello. Only
-// it can make a ClientHelloInfo that has a context and knows a configuration; so
-// a server of crypto/tls is fed with the message, and stopped. The configuration
-// that it knows is restricted to what this engine speaks.
+// withClientHelloInfo calls f with the ClientHelloInfo that crypto/tls makes of a
+// ClientHello. Only crypto/tls can make one with a context and a configuration, so
+// a crypto/tls server reads the message and is then stopped. Its configuration is
+// restricted to what this engine supports.
 func (c *Conn) withClientHelloInfo(ctx context.Context, raw []byte, f func(*tls.ClientHelloInfo)) error {
 	config := c.config.Clone()
 	config.MaxVersion = tls.VersionTLS12
@@ -117,7 +118,7 @@ func (c *Conn) acceptClient(chain [][]byte) error {
 		return err
 	}
 	if len(certificates) == 0 && requiresCertificate(config.ClientAuth) {
-		return fail(alertHandshakeFailure, "the client has no certificate")
+		return fail(alertHandshakeFailure, "the client sent no certificate")
 	}
 	if len(certificates) > 0 && config.ClientAuth >= tls.VerifyClientCertIfGiven {
 		if c.agreed.chains, err = verifyClientChain(config, certificates); err != nil {
@@ -132,8 +133,8 @@ func requiresCertificate(auth tls.ClientAuthType) bool {
 	return auth == tls.RequireAnyClientCert || auth == tls.RequireAndVerifyClientCert
 }
 
-// parseChain parses certificates whose first has a key that this package can
-// verify signatures of.
+// parseChain parses a chain, and refuses a leaf whose signatures this package
+// cannot verify.
 func parseChain(chain [][]byte) ([]*x509.Certificate, error) {
 	certificates := make([]*x509.Certificate, len(chain))
 	for i, der := range chain {
@@ -152,8 +153,8 @@ func parseChain(chain [][]byte) ([]*x509.Certificate, error) {
 	return certificates, checkLeaf(certificates[0])
 }
 
-// checkLeaf refuses a certificate whose key cannot sign a handshake, or is not
-// meant to (RFC 5246, sections 7.4.2 and 7.4.6).
+// checkLeaf refuses a certificate whose key cannot, or must not, sign a handshake
+// (RFC 5246, sections 7.4.2 and 7.4.6).
 func checkLeaf(leaf *x509.Certificate) error {
 	switch key := leaf.PublicKey.(type) {
 	case *ecdsa.PublicKey, *rsa.PublicKey, ed25519.PublicKey:
@@ -195,7 +196,7 @@ func poolOf(certificates []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// verifyPeerCertificate asks the configuration about a chain that was sent.
+// verifyPeerCertificate calls the configuration's VerifyPeerCertificate.
 func (c *Conn) verifyPeerCertificate(chain [][]byte) error {
 	if c.config.VerifyPeerCertificate == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-// refused runs a handshake that the server is to refuse.
+// refused runs a handshake that the server must refuse.
 func refused(t *testing.T, client, server *tls.Config, alert tls.AlertError) error {
 	t.Helper()
 	clientConn, serverConn := tcpPair(t)
@@ -36,7 +36,7 @@ func TestClientCertificateRefused(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	refused(t, present(ca.Client("client", time.Now().Add(-time.Minute))), server, alertCertificateExpired)
-	refused(t, present(ca.Server()), server, alertBadCertificate) // another key usage
+	refused(t, present(ca.Server()), server, alertBadCertificate) // the wrong extended key usage
 	refused(t, present(tls.Certificate{}), server, alertHandshakeFailure)
 	refused(t, present(tls.Certificate{Certificate: [][]byte{{1}}, PrivateKey: ca.Server().PrivateKey}), server, alertDecodeError)
 
@@ -62,8 +62,8 @@ func TestClientCertificateRefused(t *testing.T) {
 	}
 }
 
-// TestOthersCertificate shows a certificate without having its key. All but the
-// signature is right.
+// TestOthersCertificate presents a certificate without having its key. Only the
+// signature is wrong.
 func TestOthersCertificate(t *testing.T) {
 	for _, kind := range []string{"ecdsa-p256", "rsa-2048", "ed25519"} {
 		stolen := certificateOf(t, kind).certificate
@@ -111,7 +111,7 @@ func TestServerCertificateChoice(t *testing.T) {
 	}
 }
 
-// TestServerKeyExchangeRefused is a share or a signature that is wrong.
+// TestServerKeyExchangeRefused sends wrong key shares and signatures.
 func TestServerKeyExchangeRefused(t *testing.T) {
 	off := func(m *serverKeyExchangeMsg) { m.public[len(m.public)-1] ^= 1 }
 	for name, test := range map[string]struct {
@@ -142,7 +142,7 @@ func TestServerKeyExchangeRefused(t *testing.T) {
 	}
 }
 
-// TestClientKeyExchangeRefused is a share that is no point, or a bad one.
+// TestClientKeyExchangeRefused sends key shares that are not good points.
 func TestClientKeyExchangeRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		group  tls.CurveID
@@ -165,8 +165,8 @@ func TestClientKeyExchangeRefused(t *testing.T) {
 	}
 }
 
-// TestProposal holds which sessions a client proposes: none that it would not
-// accept again.
+// TestProposal checks that a client proposes only sessions that it would accept
+// again.
 func TestProposal(t *testing.T) {
 	sessions := &mapSessions{}
 	made := establish(t, clientConfig(t), serverConfig(t), sessions)
@@ -230,8 +230,8 @@ func TestExporterRefuses(t *testing.T) {
 	}
 }
 
-// TestClientHelloInfo holds that a GetCertificate sees the client as this engine
-// does: in TLS 1.2, where an ECDSA key's curve must be among the client's groups.
+// TestClientHelloInfo checks that GetCertificate sees the client as this engine does:
+// in TLS 1.2, where an ECDSA key's curve must be one of the client's groups.
 func TestClientHelloInfo(t *testing.T) {
 	server, client := serverConfig(t), clientConfig(t)
 	server.MaxVersion, client.MaxVersion = 0, 0
@@ -256,8 +256,8 @@ func TestClientHelloInfo(t *testing.T) {
 	}
 }
 
-// TestSuitePreference holds that a client which puts ChaCha20 first gets it, and
-// one that puts AES first where this side has it in hardware.
+// TestSuitePreference checks that a client which puts ChaCha20 first gets it, and one
+// that puts AES first gets that if this side has hardware for it.
 func TestSuitePreference(t *testing.T) {
 	aes := ecdsaAES128
 	if !fastAES() {

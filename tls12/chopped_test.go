@@ -5,12 +5,12 @@ import (
 	"net"
 )
 
-// A choppedConn writes what it is given in pieces, and the handshake messages
-// that are not encrypted in records of few bytes.
+// A choppedConn writes in pieces, and splits handshake messages that are not
+// encrypted into small records.
 type choppedConn struct {
 	net.Conn
-	pieces  int // bytes a Write; 0 for all
-	records int // bytes a record; 0 for as they are
+	pieces  int // bytes in each Write; 0 for all
+	records int // bytes in each record; 0 leaves records alone
 
 	encrypted bool // ChangeCipherSpec was written
 }
@@ -30,7 +30,7 @@ func (c *choppedConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// resplit takes whole records, which is how both engines write.
+// resplit takes whole records, because both engines write whole records.
 func (c *choppedConn) resplit(b []byte) (out []byte) {
 	for len(b) > 0 {
 		length := int(binary.BigEndian.Uint16(b[3:recordHeaderLen]))

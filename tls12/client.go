@@ -7,11 +7,15 @@ import (
 	"net"
 )
 
-// Client returns the client's side of a connection. The configuration must not be
-// changed afterwards. If session is not nil it is proposed to the server, unless
-// the configuration would not accept it again: its suite must be enabled and,
-// unless Config.InsecureSkipVerify is set, its certificate still be good for
-// Config.ServerName under the roots and clock of now.
+// Client returns the client's side of a connection over conn. The configuration
+// must not be changed afterwards.
+//
+// If session is not nil, it is proposed to the server, unless the configuration
+// would no longer accept it: its suite must be enabled and, unless
+// Config.InsecureSkipVerify is set, its certificate must be valid for
+// Config.ServerName now, under Config.RootCAs.
+//
+// Client returns an error if conn is nil or the configuration cannot be honoured.
 func Client(conn net.Conn, config *tls.Config, session *Session) (*Conn, error) {
 	if conn == nil {
 		return nil, errors.New("tls12: the net.Conn is nil")
@@ -19,16 +23,16 @@ func Client(conn net.Conn, config *tls.Config, session *Session) (*Conn, error) 
 	if err := checkClientConfig(config); err != nil {
 		return nil, err
 	}
-	c := newConn(conn, config, tls.VersionTLS10) // until the server has answered; some are picky
+	c := newConn(conn, config, tls.VersionTLS10) // some servers reject TLS 1.2 in the first record
 	c.proposed = session
 	c.run = c.clientHandshake
 	return c, nil
 }
 
-// Session returns what the client may propose next time, completing the handshake
-// first: the session that this connection resumed or made, or nil if the server
-// gave it no id or the extended master secret is missing. On a server it is the
-// session that was stored or resumed.
+// Session completes the handshake and returns the session that a client may
+// propose next time: the one that this connection resumed or made. It returns nil
+// if the handshake failed, if the server sent no id, or without the extended master
+// secret. On a server it returns the session that was stored or resumed.
 func (c *Conn) Session() *Session {
 	if c.Handshake() != nil {
 		return nil
@@ -36,7 +40,7 @@ func (c *Conn) Session() *Session {
 	return c.session.Load()
 }
 
-// clientHandshake is RFC 5246, section 7.3, from the other side.
+// clientHandshake is the client's side of RFC 5246, section 7.3.
 func (c *Conn) clientHandshake(ctx context.Context) error {
 	start := &clientStart{&clientHandshake{c: c, ctx: ctx}}
 	sent, err := start.sendHello()
@@ -89,15 +93,15 @@ func (h *serverHelloRead) full() error {
 	return flight.readFinished()
 }
 
-// A clientHandshake is what its states share. Each state has a type, whose one or
-// two methods lead to the next.
+// A clientHandshake is what the states of the handshake share. Each state has its
+// own type, and a method for each step that it allows, which returns the next state.
 type clientHandshake struct {
 	c   *Conn
 	ctx context.Context
 
 	raw   []byte // the ClientHello
 	hello clientHelloMsg
-	offer *Session // proposed, if not nil
+	offer *Session // the session proposed, or nil
 
 	suite      *suite
 	transcript transcript

@@ -34,8 +34,8 @@ func verifyServerChain(config *tls.Config, certificates []*x509.Certificate) ([]
 	})
 }
 
-// chooseClientCertificate returns the certificate to send; one without content if
-// the client has none that the server would take.
+// chooseClientCertificate returns the certificate to send. It is empty if the
+// client has none that the server accepts.
 func chooseClientCertificate(config *tls.Config, request *certificateRequestMsg) (*tls.Certificate, error) {
 	info := &tls.CertificateRequestInfo{
 		AcceptableCAs:    request.authorities,
@@ -57,8 +57,8 @@ func chooseClientCertificate(config *tls.Config, request *certificateRequestMsg)
 	return new(tls.Certificate), nil
 }
 
-// usableSchemes are the schemes for the types of key that the server takes (RFC
-// 5246, section 7.4.4).
+// usableSchemes returns the signature schemes for the key types that the server
+// accepts (RFC 5246, section 7.4.4).
 func (m *certificateRequestMsg) usableSchemes() (usable []tls.SignatureScheme) {
 	takesRSA := bytes.Contains(m.types, []byte{certTypeRSASign})
 	takesEC := bytes.Contains(m.types, []byte{certTypeECDSASign})

@@ -7,15 +7,14 @@ import (
 	"slices"
 )
 
-// readCertificate reads the server's certificate, and its staple, and verifies
-// it.
+// readCertificate reads and verifies the server's certificate and its staple.
 func (h *serverHelloRead) readCertificate() (*serverKnown, error) {
 	var m certificateMsg
 	if err := h.transcript.read(h.c, &m); err != nil {
 		return nil, err
 	}
 	if len(m.chain) == 0 {
-		return nil, fail(alertDecodeError, "the server has no certificate")
+		return nil, fail(alertDecodeError, "the server sent no certificate")
 	}
 	if err := h.readStaple(); err != nil {
 		return nil, err
@@ -29,8 +28,8 @@ func (h *serverHelloRead) readCertificate() (*serverKnown, error) {
 	return &serverKnown{h}, nil
 }
 
-// readStaple reads a CertificateStatus, which may be missing even if it was
-// announced (RFC 6066, section 8).
+// readStaple reads a CertificateStatus, which the server may omit even if it
+// announced one (RFC 6066, section 8).
 func (h *serverHelloRead) readStaple() error {
 	if !h.answer.status {
 		return nil
@@ -46,11 +45,11 @@ func (h *serverHelloRead) readStaple() error {
 	return nil
 }
 
-// serverKnown knows who the server says it is.
+// serverKnown has verified the server's certificate.
 type serverKnown struct{ *serverHelloRead }
 
-// readKeyExchange reads the server's share, and the proof that it has the
-// certificate's key.
+// readKeyExchange reads the server's key share, and the signature that proves that
+// the server has the certificate's key.
 func (h *serverKnown) readKeyExchange() (*shareRead, error) {
 	var m serverKeyExchangeMsg
 	if err := h.transcript.read(h.c, &m); err != nil {
@@ -71,14 +70,13 @@ func (h *serverKnown) readKeyExchange() (*shareRead, error) {
 	return &shareRead{serverKnown: h, share: m.public}, nil
 }
 
-// shareRead has the server's share.
+// shareRead has the server's key share.
 type shareRead struct {
 	*serverKnown
 	share []byte
 }
 
-// readDone reads the request for a certificate, if there is one, and the end of
-// the flight.
+// readDone reads the CertificateRequest, if any, and the end of the flight.
 func (h *shareRead) readDone() (*flightRead, error) {
 	next := &flightRead{shareRead: h}
 	kind, err := h.c.peekKind()
@@ -97,13 +95,13 @@ func (h *shareRead) readDone() (*flightRead, error) {
 	return next, h.c.in.nothingLeft()
 }
 
-// flightRead has all that the server says before it waits.
+// flightRead has the server's whole flight.
 type flightRead struct {
 	*shareRead
-	request *certificateRequestMsg // nil if none was made
+	request *certificateRequestMsg // nil if the server sent none
 }
 
-// sendFlight answers, up to Finished.
+// sendFlight sends the client's flight, up to and including Finished.
 func (h *flightRead) sendFlight() (*clientFlightSent, error) {
 	certificate, err := h.sendCertificate()
 	if err != nil {
@@ -129,7 +127,8 @@ func (h *flightRead) sendFlight() (*clientFlightSent, error) {
 	return &clientFlightSent{h, server}, nil
 }
 
-// sendCertificate sends what was asked for, or none if the client has none.
+// sendCertificate answers a CertificateRequest, with an empty chain if the client
+// has no certificate.
 func (h *flightRead) sendCertificate() (*tls.Certificate, error) {
 	if h.request == nil {
 		return nil, nil
@@ -162,7 +161,7 @@ func (h *flightRead) sendKeyExchange() (master []byte, err error) {
 func (h *flightRead) newKey() (*ecdh.PrivateKey, error) {
 	key, err := curves[h.c.agreed.curve].GenerateKey(randOf(h.c.config))
 	if err != nil {
-		return nil, fail(alertInternalError, "the key exchange: %w", err)
+		return nil, fail(alertInternalError, "the key exchange failed: %w", err)
 	}
 	return key, nil
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// clientStart has said nothing.
+// clientStart is about to send the ClientHello.
 type clientStart struct{ *clientHandshake }
 
 func (h *clientStart) sendHello() (*helloSent, error) {
@@ -30,7 +30,7 @@ func (h *clientStart) sendHello() (*helloSent, error) {
 	}
 	h.addExtensions(&h.hello.extensions)
 	if h.raw, err = encodeMessage(&h.hello); err != nil {
-		return nil, fail(alertInternalError, "the ClientHello: %w", err)
+		return nil, fail(alertInternalError, "encoding the ClientHello: %w", err)
 	}
 	h.c.out.Lock()
 	_, err = h.c.out.write(recordHandshake, h.raw)
@@ -54,7 +54,7 @@ func (h *clientStart) suites() (ids []uint16) {
 	return ids
 }
 
-// addExtensions adds what is offered. What is not may not come back.
+// addExtensions adds the client's offer. The server may answer no other extension.
 func (h *clientStart) addExtensions(to *extensions) {
 	config := h.c.config
 	h.c.agreed.serverName = hostName(config.ServerName)
@@ -92,8 +92,8 @@ func addNumbers[T ~uint16](list []T) cryptobyte.BuilderContinuation {
 	}
 }
 
-// hostName is what a server may be asked for: no address, no dot at the end (RFC
-// 6066, section 3), and nothing longer than its encoding allows.
+// hostName returns the name to send as SNI: not an IP address, without a trailing
+// dot (RFC 6066, section 3), and not too long to be encoded.
 func hostName(name string) string {
 	host := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
 	host, _, _ = strings.Cut(host, "%")
@@ -103,7 +103,7 @@ func hostName(name string) string {
 	return strings.TrimRight(name, ".")
 }
 
-// mayPropose is whether a session would be accepted again.
+// mayPropose reports whether config would accept the session again.
 func mayPropose(config *tls.Config, s *Session) bool {
 	return len(s.ID) > 0 && len(s.ID) <= maxSessionIDLen &&
 		len(s.MasterSecret) == masterSecretLen && s.ExtendedMasterSecret &&
@@ -111,8 +111,8 @@ func mayPropose(config *tls.Config, s *Session) bool {
 		(config.InsecureSkipVerify || len(todaysChains(config, s.PeerCertificates)) > 0)
 }
 
-// todaysChains returns the chains of a session's certificates under the roots,
-// the name and the clock of now; none if they are not good any more.
+// todaysChains verifies a session's certificates under the roots, server name and
+// clock of config. It returns nil if they are no longer valid.
 func todaysChains(config *tls.Config, certificates []*x509.Certificate) [][]*x509.Certificate {
 	if len(certificates) == 0 {
 		return nil
@@ -157,13 +157,13 @@ func hasCertificate(config *tls.Config) bool {
 	return len(config.Certificates) > 0 || config.GetClientCertificate != nil
 }
 
-// check refuses what was not offered, and downgrades.
+// check refuses what was not offered, and a downgrade.
 func (h *helloSent) check(m *serverHelloMsg) error {
 	switch {
 	case m.version != versionTLS12:
 		return fail(alertProtocolVersion, "the server selects version %#04x", m.version)
 	case string(m.random[randomLen-len(sentinelTLS11):]) == sentinelTLS11:
-		return fail(alertIllegalParameter, "the server was made to select a lower version (RFC 8446, section 4.1.3)")
+		return fail(alertIllegalParameter, "the server signals a downgrade (RFC 8446, section 4.1.3)")
 	case !slices.Contains(h.hello.suites, m.suite):
 		return fail(alertIllegalParameter, "the server selects suite %#04x, which was not offered", m.suite)
 	case m.compression != compressionNone:
@@ -172,7 +172,7 @@ func (h *helloSent) check(m *serverHelloMsg) error {
 	return nil
 }
 
-// An answer is what the extensions of a ServerHello say.
+// An answer is the content of a ServerHello's extensions.
 type answer struct {
 	protocol         string
 	timestamps       [][]byte
@@ -202,7 +202,7 @@ func (a *answer) parseOne(kind extensionType, s *cryptobyte.String) bool {
 		return s.ReadUint8LengthPrefixed((*cryptobyte.String)(&a.renegotiationOld))
 	case extPointFormats:
 		return s.ReadUint8LengthPrefixed((*cryptobyte.String)(&a.points)) && len(a.points) > 0
-	case extSupportedGroups: // some servers send theirs
+	case extSupportedGroups: // not allowed here, but some servers send it
 		return s.Skip(len(*s))
 	case extALPN:
 		var list cryptobyte.String
@@ -214,20 +214,20 @@ func (a *answer) parseOne(kind extensionType, s *cryptobyte.String) bool {
 	return true
 }
 
-// serverHelloRead has the ServerHello and sees which handshake it is.
+// serverHelloRead has the ServerHello, which tells which handshake follows.
 type serverHelloRead struct {
 	*clientHandshake
 	reply  serverHelloMsg
 	answer answer
 }
 
-// agree takes over what the extensions say.
+// agree checks and records what the extensions say.
 func (h *serverHelloRead) agree() error {
 	switch {
 	case len(h.answer.renegotiationOld) != 0:
-		return fail(alertHandshakeFailure, "a first handshake that renegotiates (RFC 5746, section 3.4)")
+		return fail(alertHandshakeFailure, "the server takes the first handshake for a renegotiation (RFC 5746, section 3.4)")
 	case len(h.answer.points) > 0 && !bytes.Contains(h.answer.points, []byte{pointUncompressed}):
-		return fail(alertIllegalParameter, "the server takes no uncompressed points (RFC 8422, section 5.1)")
+		return fail(alertIllegalParameter, "the server does not accept uncompressed points (RFC 8422, section 5.1)")
 	case h.answer.protocol != "" && !slices.Contains(h.c.config.NextProtos, h.answer.protocol):
 		return fail(alertIllegalParameter, "the server selects the protocol %q, which was not offered", h.answer.protocol)
 	}
@@ -239,13 +239,13 @@ func (h *serverHelloRead) agree() error {
 	return nil
 }
 
-// resumes is whether the server has accepted the session: it echoes the id.
+// resumes reports whether the server echoed the session's id and so resumes it.
 func (h *serverHelloRead) resumes() (bool, error) {
 	s := h.offer
 	switch {
 	case s == nil || !bytes.Equal(s.ID, h.reply.sessionID):
 		return false, nil
-	case s.CipherSuite != h.suite.id: // CVE-2010-4180 is what comes of less
+	case s.CipherSuite != h.suite.id: // CVE-2010-4180
 		return false, fail(alertIllegalParameter, "the server resumes a session under another cipher suite")
 	case !h.answer.extendedMaster: // RFC 7627, section 5.3
 		return false, fail(alertHandshakeFailure, "the server resumes a session without its extended master secret")

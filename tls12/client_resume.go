@@ -1,6 +1,6 @@
 package tls12
 
-// acceptResumption takes over what the session's first handshake agreed on.
+// acceptResumption restores what the session's full handshake agreed on.
 func (h *serverHelloRead) acceptResumption() (*resumptionAccepted, error) {
 	s, agreed := h.offer, &h.c.agreed
 	h.transcript.release()
@@ -8,10 +8,10 @@ func (h *serverHelloRead) acceptResumption() (*resumptionAccepted, error) {
 	agreed.curve = s.CurveID
 	agreed.certificates = s.PeerCertificates
 	if !h.c.config.InsecureSkipVerify {
-		agreed.chains = todaysChains(h.c.config, s.PeerCertificates) // not those of whoever made the session
+		agreed.chains = todaysChains(h.c.config, s.PeerCertificates) // the session may come from a laxer configuration
 	}
 	agreed.staple = s.OCSPResponse
-	agreed.timestamps = s.SignedCertificateTimestamps // not another list, of no certificate (RFC 6962, section 3.3.1)
+	agreed.timestamps = s.SignedCertificateTimestamps // the server must not send new ones (RFC 6962, section 3.3.1)
 	client, server, err := h.c.establish(h.suite, s.MasterSecret, h.hello.random, h.reply.random)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (h *resumptionAccepted) readFinished() (*serverDone, error) {
 	return &serverDone{h}, h.c.verifyConnection()
 }
 
-// serverDone has a server that has proved all that it can.
+// serverDone has verified the server's Finished.
 type serverDone struct{ *resumptionAccepted }
 
 func (h *serverDone) sendFinished() error {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// checkConfig refuses, for either side, what this engine cannot honour.
+// checkConfig returns an error if neither side of this engine can honour config.
 func checkConfig(config *tls.Config) error {
 	switch {
 	case config == nil:
@@ -19,16 +19,16 @@ func checkConfig(config *tls.Config) error {
 	case config.MaxVersion != 0 && config.MaxVersion < tls.VersionTLS12:
 		return unable("MaxVersion", "it excludes TLS 1.2")
 	case config.Renegotiation != tls.RenegotiateNever:
-		return unable("Renegotiation", "there is none")
+		return unable("Renegotiation", "renegotiation is not supported")
 	case len(allowedSuites(config)) == 0:
-		return unable("CipherSuites", "no suite of it is ECDHE with AES-GCM or ChaCha20-Poly1305")
+		return unable("CipherSuites", "none of its suites is ECDHE with AES-GCM or ChaCha20-Poly1305")
 	case len(allowedGroups(config)) == 0:
-		return unable("CurvePreferences", "none of it is X25519, P-256, P-384 or P-521")
+		return unable("CurvePreferences", "none of its groups is X25519, P-256, P-384 or P-521")
 	}
 	return checkProtocols(config.NextProtos)
 }
 
-// checkServerConfig adds what a server cannot honour.
+// checkServerConfig is checkConfig for a server.
 func checkServerConfig(config *tls.Config) error {
 	if err := checkConfig(config); err != nil {
 		return err
@@ -39,12 +39,12 @@ func checkServerConfig(config *tls.Config) error {
 	case config.GetEncryptedClientHelloKeys != nil:
 		return unable("GetEncryptedClientHelloKeys", "it needs TLS 1.3")
 	case config.WrapSession != nil || config.UnwrapSession != nil:
-		return unable("WrapSession and UnwrapSession", "there are no tickets")
+		return unable("WrapSession and UnwrapSession", "session tickets are not supported")
 	}
 	return nil
 }
 
-// checkClientConfig adds what a client cannot honour.
+// checkClientConfig is checkConfig for a client.
 func checkClientConfig(config *tls.Config) error {
 	if err := checkConfig(config); err != nil {
 		return err
@@ -64,12 +64,12 @@ func unable(field, why string) error {
 	return fmt.Errorf("tls12: cannot honour the tls.Config's %s: %s", field, why)
 }
 
-// checkProtocols refuses what has no encoding (RFC 7301, section 3.1).
+// checkProtocols refuses protocols that cannot be encoded (RFC 7301, section 3.1).
 func checkProtocols(protocols []string) error {
 	total := 0
 	for _, protocol := range protocols {
 		if protocol == "" || len(protocol) > 255 {
-			return unable("NextProtos", "a name must have 1 to 255 bytes")
+			return unable("NextProtos", "each name must have 1 to 255 bytes")
 		}
 		total += 1 + len(protocol)
 	}
@@ -79,7 +79,7 @@ func checkProtocols(protocols []string) error {
 	return nil
 }
 
-// allowedSuites are the ids of this package's suites that config enables.
+// allowedSuites returns the ids of this package's suites that config enables.
 func allowedSuites(config *tls.Config) (ids []uint16) {
 	for _, s := range aesFirst {
 		if allowsSuite(config, s.id) {

@@ -13,10 +13,12 @@ import (
 	"github.com/halfshake/halfshake/internal/ending"
 )
 
-// A Conn is a TLS 1.2 connection. Its methods are safe for concurrent use as
-// those of a *tls.Conn are: one Read beside one Write beside a Close, and more of
-// each wait for each other. Errors that an alert stands for are a *net.OpError
-// whose Op is "local error" or "remote error" and which wraps a [tls.AlertError].
+// A Conn is a TLS 1.2 connection. Like those of a *tls.Conn, its methods are safe
+// for concurrent use: a Read, a Write and a Close may run at once; concurrent Reads
+// wait for each other, and so do concurrent Writes.
+//
+// An error that stands for an alert is a *net.OpError whose Op is "local error" or
+// "remote error", and wraps a [tls.AlertError].
 //
 // A Conn starts no goroutine.
 type Conn struct {
@@ -24,24 +26,24 @@ type Conn struct {
 	conn     net.Conn
 	config   *tls.Config
 	run      func(context.Context) error // the handshake
-	sessions Sessions                    // a server's; may be nil
-	limit    time.Duration               // of the handshake; 0 for none
-	proposed *Session                    // a client's; may be nil
+	sessions Sessions                    // nil for a client, and for a server without sessions
+	limit    time.Duration               // for the handshake; 0 for none
+	proposed *Session                    // to the server; nil for none
 
 	in  input
 	out output
 
-	complete   atomic.Bool // the handshake is, without an error
-	peerClosed atomic.Bool // its close_notify came
+	complete   atomic.Bool // the handshake has succeeded
+	peerClosed atomic.Bool // the peer has sent close_notify
 	calls      atomic.Int32
 
 	clean   atomic.Bool             // close_notify was sent while it could be
-	ended   atomic.Bool             // the sessions were told
-	session atomic.Pointer[Session] // that the handshake made or resumed, once complete
+	ended   atomic.Bool             // Sessions.Ended was called
+	session atomic.Pointer[Session] // that the handshake made or resumed
 
 	// The first caller of HandshakeContext sets started, runs the handshake and
-	// closes handshaken; other callers wait for that. The rest belongs to the first
-	// caller until then, and is constant afterwards.
+	// closes handshaken; other callers wait for that. The fields below belong to the
+	// first caller until then, and are constant afterwards.
 	started      atomic.Bool
 	handshaken   chan struct{}
 	handshakeErr error
@@ -58,8 +60,8 @@ func newConn(conn net.Conn, config *tls.Config, recordVersion uint16) *Conn {
 	return c
 }
 
-// Format prints the connection's type and addresses, whatever the verb: what it
-// has read and its keys are in reach of fmt otherwise.
+// Format prints the connection's type and addresses for every verb, so that fmt
+// does not print its keys and buffers.
 func (c *Conn) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "tls12.Conn(%v, %v)", c.conn.LocalAddr(), c.conn.RemoteAddr())
 }
@@ -70,26 +72,28 @@ func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 // RemoteAddr returns the remote network address.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
-// NetConn returns the connection below. To read or write it breaks this one.
+// NetConn returns the connection below. Reading or writing it corrupts this one.
 func (c *Conn) NetConn() net.Conn { return c.conn }
 
-// SetDeadline sets the deadlines of the connection below. After a Write has timed
-// out, every later one returns the same error.
+// SetDeadline sets the read and write deadlines of the connection below. After a
+// Write has timed out, every later Write returns the same error.
 func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
 
 // SetReadDeadline sets the read deadline of the connection below.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline is described at [Conn.SetDeadline].
+// SetWriteDeadline sets the write deadline of the connection below. See
+// [Conn.SetDeadline] for what a Write that times out means.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
 
-// Handshake runs the handshake if it has not been run; Read, Write and
+// Handshake runs the handshake unless it has already run. Read, Write and
 // ConnectionState do so too.
 func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
 
-// LimitHandshake gives the handshake a time, whoever runs it. net/http bounds that
-// of a *tls.Conn alone: of others it asks the ConnectionState, before it sets a
-// deadline. It is to be called before the connection is used.
+// LimitHandshake sets how long the handshake may take, whichever call runs it; 0 is
+// no limit. It must be called before any other method. It exists for net/http,
+// which limits the handshake of a *tls.Conn only: for other connections it calls
+// ConnectionState before it sets a deadline.
 func (c *Conn) LimitHandshake(d time.Duration) { c.limit = d }
 
 // HandshakeContext is Handshake with a context, which the sessions and the
@@ -113,10 +117,10 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	}
 }
 
-// errPanicked is the error of a connection whose handshake did not return.
+// errPanicked is the error of a connection whose handshake panicked.
 var errPanicked = errors.New("tls12: a callback panicked during the handshake")
 
-// runHandshake runs the handshake within its limit and its context.
+// runHandshake runs the handshake, within c.limit and until ctx ends.
 func (c *Conn) runHandshake(ctx context.Context) (err error) {
 	defer close(c.handshaken)
 	c.handshakeErr = errPanicked
@@ -139,7 +143,7 @@ func (c *Conn) runHandshake(ctx context.Context) (err error) {
 	return c.handshakeErr
 }
 
-// handshake runs the handshake and forgets what only it needed.
+// handshake runs the handshake and frees the buffers that only it needed.
 func (c *Conn) handshake(ctx context.Context) error {
 	c.out.hold = true // nothing else writes before the handshake is complete
 	err := c.run(ctx)
@@ -183,8 +187,8 @@ func (c *Conn) failed(err error) error {
 	return err
 }
 
-// Read reads application data, after the handshake. A timeout loses nothing: a
-// later Read goes on.
+// Read reads application data, after running the handshake if necessary. After a
+// timeout, a later Read continues without loss.
 func (c *Conn) Read(b []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
@@ -202,14 +206,14 @@ func (c *Conn) Read(b []byte) (int, error) {
 	n := copy(b, c.in.data)
 	c.in.data = c.in.data[n:]
 	if len(c.in.data) == 0 && c.in.alertWaits() {
-		// Said now, the connection's end spares net/http's transport a request
-		// on a connection that is closed.
+		// Return the end of the connection with the last data: net/http's transport
+		// then sends no further request on a closed connection.
 		return n, c.readData()
 	}
 	return n, nil
 }
 
-// readData reads one record of application data. There is no renegotiation, so
+// readData reads one record of application data. Renegotiation is not supported, so
 // any handshake message ends the connection.
 func (c *Conn) readData() error {
 	if c.in.err != nil {
@@ -224,27 +228,28 @@ func (c *Conn) readData() error {
 	case typ == recordHandshake && asksForRenegotiation(messageType(content[0])):
 		err = fail(alertNoRenegotiation, "the peer asks for renegotiation")
 	case typ == recordHandshake:
-		err = fail(alertUnexpectedMessage, "a handshake message after the handshake")
+		err = fail(alertUnexpectedMessage, "the peer sent a handshake message after the handshake")
 	default:
-		err = fail(alertUnexpectedMessage, "ChangeCipherSpec after the handshake")
+		err = fail(alertUnexpectedMessage, "the peer sent ChangeCipherSpec after the handshake")
 	}
 	return c.failed(err)
 }
 
-// asksForRenegotiation is whether a message after the handshake is how either side
-// asks for another, which no_renegotiation answers (RFC 5246, section 7.2.2).
+// asksForRenegotiation reports whether a message after the handshake is either
+// side's request for another one, which no_renegotiation answers (RFC 5246, section
+// 7.2.2).
 func asksForRenegotiation(kind messageType) bool {
 	return kind == typeHelloRequest || kind == typeClientHello
 }
 
-// closeCalled is the bit of calls that Close sets; the rest counts the Writes
-// under way.
+// calls counts the Writes in progress in units of oneWrite; Close sets the bit
+// closeCalled.
 const (
 	closeCalled = 1
 	oneWrite    = 2
 )
 
-// enter adds to calls unless Close was called, and returns what was there.
+// enter adds to calls and returns the value before, unless Close was called.
 func (c *Conn) enter(add int32) (before int32, ok bool) {
 	for {
 		before = c.calls.Load()
@@ -258,9 +263,10 @@ func (c *Conn) enter(add int32) (before int32, ok bool) {
 }
 
 // errShutdown is the error of a Write after CloseWrite.
-var errShutdown = errors.New("tls12: close_notify was sent: nothing more can be written")
+var errShutdown = errors.New("tls12: Write after close_notify was sent")
 
-// Write writes application data, after the handshake.
+// Write writes application data, after running the handshake if necessary. It
+// returns net.ErrClosed after Close.
 func (c *Conn) Write(b []byte) (int, error) {
 	if _, ok := c.enter(oneWrite); !ok {
 		return 0, net.ErrClosed
@@ -279,10 +285,11 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// errEarlyCloseWrite is that of crypto/tls in other words.
-var errEarlyCloseWrite = errors.New("tls12: CloseWrite before the handshake is complete")
+// errEarlyCloseWrite corresponds to an error of crypto/tls.
+var errEarlyCloseWrite = errors.New("tls12: CloseWrite called before the handshake was complete")
 
-// CloseWrite sends close_notify. It does not touch the connection below.
+// CloseWrite sends close_notify, after which nothing can be written. It does not
+// touch the connection below. It returns an error before the handshake is complete.
 func (c *Conn) CloseWrite() error {
 	if !c.complete.Load() {
 		return errEarlyCloseWrite
@@ -290,12 +297,12 @@ func (c *Conn) CloseWrite() error {
 	return c.notify()
 }
 
-// notifyTimeout is how long close_notify may take to send.
+// notifyTimeout limits how long sending close_notify may take.
 const notifyTimeout = 5 * time.Second
 
-// notify sends close_notify. From then on the connection's end is a clean one, even
-// if a peer that is gone does not take it, unless nothing could be sent any more;
-// only a fatal alert changes that.
+// notify sends close_notify. Unless the transport had ended before, the connection
+// has then ended cleanly, even if the peer is gone and close_notify does not reach
+// it. Only a fatal alert changes that.
 func (c *Conn) notify() error {
 	c.out.Lock()
 	defer c.out.Unlock()
@@ -306,14 +313,15 @@ func (c *Conn) notify() error {
 		c.out.notified = true
 		c.conn.SetWriteDeadline(time.Now().Add(notifyTimeout))
 		_, c.out.notifyErr = c.out.write(recordAlert, closeNotify)
-		c.conn.SetWriteDeadline(time.Now()) // nothing may follow
+		c.conn.SetWriteDeadline(time.Now()) // later writes fail
 	}
 	return c.out.notifyErr
 }
 
-// Close sends close_notify, if the handshake is complete, and closes the
-// connection. While a Write is under way it closes at once instead, which ends
-// that.
+// Close sends close_notify if the handshake is complete, which may take up to five
+// seconds, and closes the connection below. While a Write is in progress, Close
+// sends nothing and closes the connection at once, which makes the Write fail. It
+// returns net.ErrClosed if Close was called before.
 func (c *Conn) Close() error {
 	before, ok := c.enter(closeCalled)
 	if !ok {
@@ -333,8 +341,7 @@ func (c *Conn) Close() error {
 	return cmp.Or(c.conn.Close(), err)
 }
 
-// endQuietly ends the connection without an alert: cleanly if close_notify was
-// sent.
+// endQuietly reports an end without an alert, clean if close_notify was sent.
 func (c *Conn) endQuietly() {
 	if c.clean.Load() {
 		c.end(CleanEnd)
@@ -343,8 +350,7 @@ func (c *Conn) endQuietly() {
 	}
 }
 
-// end tells the sessions, once, how the connection ended that made or resumed a
-// session.
+// end calls Sessions.Ended, once, if the connection made or resumed a session.
 func (c *Conn) end(how Ending) {
 	s := c.session.Load()
 	if s == nil || c.sessions == nil || c.ended.Swap(true) {

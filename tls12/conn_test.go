@@ -19,8 +19,7 @@ import (
 	"time"
 )
 
-// sendRecords writes records to a server that has read nothing yet and returns
-// the error of its handshake.
+// sendRecords sends records to a new server and returns the error of its handshake.
 func sendRecords(t *testing.T, records ...[]byte) (*Conn, error) {
 	t.Helper()
 	clientConn, serverConn := tcpPair(t)
@@ -29,7 +28,7 @@ func sendRecords(t *testing.T, records ...[]byte) (*Conn, error) {
 	go func() { done <- handshakeOrClose(s) }()
 	for _, record := range records {
 		if _, err := clientConn.Write(record); err != nil {
-			break // the server has had enough
+			break // the server has closed the connection
 		}
 	}
 	clientConn.(*net.TCPConn).CloseWrite()
@@ -37,8 +36,8 @@ func sendRecords(t *testing.T, records ...[]byte) (*Conn, error) {
 	return s, <-done
 }
 
-// TestRecordBounds is what a client may send before it has said anything, and
-// must not.
+// TestRecordBounds sends records instead of a ClientHello that a server must refuse,
+// and a few that it must bear.
 func TestRecordBounds(t *testing.T) {
 	warning := newRecord(recordAlert, []byte{levelWarning, 90})
 	largest := newRecord(recordHandshake, append([]byte{byte(typeClientHello), 0, 0xff, 0xff}, make([]byte, maxPlaintext-4)...))
@@ -89,8 +88,8 @@ func TestRecordBounds(t *testing.T) {
 	})
 }
 
-// TestUselessRecords bounds empty application data and warnings on a connection
-// that is up, each by itself: neither makes the other good.
+// TestUselessRecords checks the limits on empty application data and on warnings after
+// the handshake. Neither kind of record resets the other's count.
 func TestUselessRecords(t *testing.T) {
 	send := func(c *Conn, typ recordType, content []byte) {
 		t.Helper()
@@ -109,7 +108,7 @@ func TestUselessRecords(t *testing.T) {
 		{maxEmpty, maxWarnings + 1, false},
 	} {
 		c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
-		for round := range 2 { // data lets the counts begin anew
+		for round := range 2 { // data resets the counts
 			for i := max(test.empty, test.warnings); i > 0; i-- {
 				if i <= test.empty {
 					send(c, recordApplicationData, nil)
@@ -132,7 +131,7 @@ func TestUselessRecords(t *testing.T) {
 	}
 }
 
-// TestRecordVersion is a record of another version, once the version is agreed.
+// TestRecordVersion sends a record of another version than was agreed on.
 func TestRecordVersion(t *testing.T) {
 	c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
 	c.out.version = tls.VersionTLS11
@@ -142,7 +141,7 @@ func TestRecordVersion(t *testing.T) {
 	wantAlert(t, err, "local error", alertProtocolVersion)
 }
 
-// TestLargeRecord is the largest record that may be, and one more byte.
+// TestLargeRecord sends the largest record that is allowed, and one byte more.
 func TestLargeRecord(t *testing.T) {
 	for _, size := range []int{maxPlaintext, maxPlaintext + 1} {
 		c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
@@ -158,7 +157,7 @@ func TestLargeRecord(t *testing.T) {
 	}
 }
 
-// TestMemory holds what the package's documentation says of it.
+// TestMemory checks what the package documentation says about memory.
 func TestMemory(t *testing.T) {
 	c, s := connect(t, clientConfig(t), serverConfig(t), &mapSessions{}, nil)
 	for _, side := range []*Conn{c, s} {
@@ -177,8 +176,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestDeadlines is a Read that goes on after a timeout, in the middle of a record,
-// and a Write that does not.
+// TestDeadlines checks that a Read continues after a timeout in the middle of a
+// record, and that a Write does not.
 func TestDeadlines(t *testing.T) {
 	c, s := connect(t, clientConfig(t), serverConfig(t), nil, nil)
 	record, err := c.out.encode(nil, recordApplicationData, []byte("text"))
@@ -222,7 +221,7 @@ func isTemporary(err error) bool {
 	return ok && e.Temporary()
 }
 
-// TestCloseWrite is what a connection can still do after close_notify.
+// TestCloseWrite checks what a connection can still do after close_notify.
 func TestCloseWrite(t *testing.T) {
 	clientConn, serverConn := tcpPair(t)
 	c, s := newClient(t, clientConn, clientConfig(t), nil), newServer(t, serverConn, serverConfig(t), nil)
@@ -255,7 +254,7 @@ func TestCloseWrite(t *testing.T) {
 	}
 }
 
-// TestHandshakeContext interrupts a handshake that waits for its peer.
+// TestHandshakeContext cancels a handshake that waits for its peer.
 func TestHandshakeContext(t *testing.T) {
 	_, serverConn := tcpPair(t)
 	s := newServer(t, serverConn, serverConfig(t), nil)
@@ -269,8 +268,8 @@ func TestHandshakeContext(t *testing.T) {
 	}
 }
 
-// TestWaitForHandshake holds that a call which waits for another's handshake
-// returns when its own context ends, and leaves the handshake alone.
+// TestWaitForHandshake checks that a call which waits for a handshake in another
+// goroutine returns when its own context ends, and leaves the handshake alone.
 func TestWaitForHandshake(t *testing.T) {
 	clientConn, serverConn := tcpPair(t)
 	s := newServer(t, serverConn, serverConfig(t), nil)
@@ -283,7 +282,7 @@ func TestWaitForHandshake(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
-	for range 2 { // during the wait, and before it
+	for range 2 { // once during the wait, once before it
 		if err := s.HandshakeContext(ctx); err != context.Canceled {
 			t.Errorf("a call whose context ended: %v", err)
 		}
@@ -291,10 +290,10 @@ func TestWaitForHandshake(t *testing.T) {
 	must(t, newClient(t, clientConn, clientConfig(t), nil).Handshake())
 	must(t, <-results)
 	must(t, <-results)
-	must(t, s.HandshakeContext(ctx)) // complete
+	must(t, s.HandshakeContext(ctx)) // the handshake is complete
 }
 
-// TestPanicInHandshake holds that nobody waits for a handshake that panicked, or
+// TestPanicInHandshake checks that after a handshake panicked, no call waits for it or
 // runs it again.
 func TestPanicInHandshake(t *testing.T) {
 	clientConn, serverConn := tcpPair(t)
@@ -316,7 +315,7 @@ func TestPanicInHandshake(t *testing.T) {
 	must(t, s.Close())
 }
 
-// TestContextReachesSessions holds that the sessions get the handshake's context.
+// TestContextReachesSessions checks that Sessions get the handshake's context.
 func TestContextReachesSessions(t *testing.T) {
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, true)
@@ -367,8 +366,8 @@ func (s *contextSessions) Resumed(ctx context.Context, h *ClientHello, made *Ses
 	s.mapSessions.Resumed(ctx, h, made)
 }
 
-// TestConcurrentUse reads, writes and closes at once, for the race detector, and
-// holds that no goroutine is left.
+// TestConcurrentUse reads, writes and closes at once, for the race detector, and checks
+// that no goroutine is left.
 func TestConcurrentUse(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 10 {
@@ -405,7 +404,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestConnectionStateCompletes is what net/http needs: it asks before it reads.
+// TestConnectionStateCompletes checks that ConnectionState runs the handshake, because
+// net/http calls it before Read.
 func TestConnectionStateCompletes(t *testing.T) {
 	clientConn, serverConn := tcpPair(t)
 	s := newServer(t, serverConn, serverConfig(t), nil)
@@ -419,7 +419,7 @@ func TestConnectionStateCompletes(t *testing.T) {
 	}
 }
 
-// TestKeyLog compares both sides' lines, in full and abbreviated handshakes.
+// TestKeyLog compares the lines of both sides, in full and abbreviated handshakes.
 func TestKeyLog(t *testing.T) {
 	client, server, sessions := clientConfig(t), serverConfig(t), &mapSessions{}
 	var clientLog, serverLog bytes.Buffer
@@ -446,7 +446,7 @@ type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// TestPrintingShowsNothing prints a session in every way.
+// TestPrintingShowsNothing prints a session in every way and searches for its secrets.
 func TestPrintingShowsNothing(t *testing.T) {
 	s := establish(t, clientConfig(t), serverConfig(t), &mapSessions{})
 	encoded, err := json.Marshal(change(s, func(s *Session) { s.PeerCertificates, s.VerifiedChains = nil, nil }))
@@ -472,8 +472,8 @@ func TestPrintingShowsNothing(t *testing.T) {
 	}
 }
 
-// TestConfigRefused is what the constructors say to a configuration that they
-// cannot honour.
+// TestConfigRefused checks that the constructors refuse configurations that they cannot
+// honour.
 func TestConfigRefused(t *testing.T) {
 	for name, f := range map[string]func(*tls.Config){
 		"MinVersion":       func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
@@ -515,8 +515,8 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-// TestVerifyingClientHasTodaysChains is a session that was made without
-// verification, proposed by a client that verifies: the chains are its own.
+// TestVerifyingClientHasTodaysChains checks that a client which verifies, and resumes a
+// session that was made without verification, has chains of its own.
 func TestVerifyingClientHasTodaysChains(t *testing.T) {
 	sessions := &mapSessions{}
 	lax := clientConfig(t)
@@ -529,7 +529,7 @@ func TestVerifyingClientHasTodaysChains(t *testing.T) {
 	}
 }
 
-// TestConnPrintsNothing looks for what a connection holds in what fmt makes of it.
+// TestConnPrintsNothing prints a connection and searches for its secrets and data.
 func TestConnPrintsNothing(t *testing.T) {
 	sessions := &mapSessions{}
 	c, _ := connect(t, clientConfig(t), serverConfig(t), sessions, nil)

@@ -16,9 +16,9 @@ import (
 
 var differentialRuns = flag.Int("differential", 150, "random configurations that TestDifferential tries")
 
-// TestDifferential holds that this engine agrees, as a server and as a client and
-// with itself, on what crypto/tls agrees on with itself under the same
-// configurations, and fails where it fails.
+// TestDifferential checks that this engine, as a server, as a client and with itself,
+// agrees on the same as crypto/tls does with itself under the same configurations, and
+// fails where crypto/tls fails.
 func TestDifferential(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -35,8 +35,8 @@ func TestDifferential(t *testing.T) {
 	t.Logf("%d of %d handshakes were to fail, and did", failed, *differentialRuns)
 }
 
-// A differentialCase is one pair of configurations and what the network does to
-// the bytes.
+// A differentialCase is a pair of configurations, and how their bytes are split on the
+// way.
 type differentialCase struct {
 	serverKinds               []string
 	serverSuites              []uint16
@@ -50,7 +50,7 @@ type differentialCase struct {
 	auth                      tls.ClientAuthType
 	clientKind                string // "" for none
 	trustClient               bool
-	pieces, records           int // of what each side writes; 0 for as it is
+	pieces, records           int // see choppedConn
 	size                      int
 	getCertificate, getClient bool
 	fails                     bool // set by check
@@ -77,7 +77,7 @@ func drawCase(r *rand.Rand) *differentialCase {
 		getCertificate: r.IntN(3) == 0,
 		getClient:      r.IntN(3) == 0,
 	}
-	if r.IntN(3) != 0 { // otherwise nearly all would fail for a reason or another
+	if r.IntN(3) != 0 { // otherwise most handshakes would fail for one reason or another
 		c.serverSuites, c.serverCurves, c.serverName = nil, nil, "localhost"
 	}
 	if r.IntN(3) != 0 {
@@ -88,7 +88,7 @@ func drawCase(r *rand.Rand) *differentialCase {
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
-// some returns 1 to n of from in any order.
+// some returns 1 to n elements of from in random order.
 func some[T any](r *rand.Rand, from []T, n int) []T {
 	from = slices.Clone(from)
 	r.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
@@ -177,9 +177,9 @@ func (c *differentialCase) check(t *testing.T) {
 	}
 }
 
-// curveNotOffered is the one difference: crypto/tls lets a server show an ECDSA
-// key on a curve that the client does not offer. This package refuses that, on
-// either side (RFC 8422, section 5.3).
+// curveNotOffered reports the one difference: crypto/tls accepts a server's ECDSA key on
+// a curve that the client does not offer. This package refuses it on either side (RFC
+// 8422, section 5.3).
 func (c *differentialCase) curveNotOffered(want outcome) bool {
 	for kind, id := range map[string]tls.CurveID{"ecdsa-p256": tls.CurveP256, "ecdsa-p384": tls.CurveP384, "ecdsa-p521": tls.CurveP521} {
 		if strings.Contains(want.client, "peers ["+kind+"]") && !slices.Contains(orAll(c.clientCurves, groups), id) {
@@ -189,8 +189,8 @@ func (c *differentialCase) curveNotOffered(want outcome) bool {
 	return false
 }
 
-// checkResumption holds that an abbreviated handshake restores all that the full
-// one agreed on.
+// checkResumption checks that an abbreviated handshake restores everything that the full
+// handshake agreed on.
 func (c *differentialCase) checkResumption(t *testing.T, want outcome) {
 	clientConfig, serverConfig := c.configs(t)
 	sessions := &mapSessions{}
@@ -211,7 +211,7 @@ func (c *differentialCase) checkResumption(t *testing.T, want outcome) {
 	}
 }
 
-// An outcome is what both sides saw; "" for a side that failed.
+// An outcome is what both sides agreed on; a side that failed has "".
 type outcome struct{ client, server, failure string }
 
 func (c *differentialCase) run(t *testing.T, newClient, newServer func(net.Conn) engine) outcome {
@@ -223,8 +223,8 @@ func (c *differentialCase) run(t *testing.T, newClient, newServer func(net.Conn)
 	clientErr, serverErr := handshakes(client, server)
 	o := outcome{client: agreedBy(client, clientErr), server: agreedBy(server, serverErr)}
 	if clientErr != nil || serverErr != nil {
-		// Which side saw it first is up to the network in TLS 1.2's last
-		// flight; that one of them did is not.
+		// In the last flight of TLS 1.2, the network decides which side fails
+		// first.
 		return outcome{failure: "failed"}
 	}
 	sameSecrets(t, client, server)
@@ -246,7 +246,7 @@ func agreedBy(side engine, err error) string {
 		names, len(s.VerifiedChains), s.OCSPResponse, s.SignedCertificateTimestamps)
 }
 
-// sameSecrets holds that both sides derive the same.
+// sameSecrets checks that both sides derive the same secrets.
 func sameSecrets(t *testing.T, client, server engine) {
 	t.Helper()
 	if a, b := client.ConnectionState().TLSUnique, server.ConnectionState().TLSUnique; len(a) != 12 || string(a) != string(b) {

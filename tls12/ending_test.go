@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestEndings is how a server's sessions hear of a connection's end.
+// TestEndings checks what a server's Sessions learn about the end of a connection.
 func TestEndings(t *testing.T) {
 	read := func(c *Conn) error { _, err := c.Read(make([]byte, 1)); return err }
 	for name, test := range map[string]struct {
@@ -86,7 +86,7 @@ func TestEndings(t *testing.T) {
 			s.Close()
 		}, []Ending{CleanEnd}},
 		"a Write that failed, then Close": {func(t *testing.T, c, s *Conn) {
-			c.conn.(*net.TCPConn).SetLinger(0) // its Close is a reset
+			c.conn.(*net.TCPConn).SetLinger(0) // Close resets the connection
 			c.conn.Close()
 			for {
 				if _, err := s.Write([]byte("text")); err != nil {
@@ -115,8 +115,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// TestEndedAfterStore is a client that is gone when the server has stored the
-// session and cannot finish.
+// TestEndedAfterStore closes the connection after the server has stored the session and
+// before it can send Finished.
 func TestEndedAfterStore(t *testing.T) {
 	sessions := &mapSessions{}
 	clientConn, serverConn := tcpPair(t)
@@ -137,8 +137,8 @@ func TestEndedAfterStore(t *testing.T) {
 	}
 }
 
-// pipePair returns both sides of a connection over a net.Pipe. below, if not nil,
-// comes between the server and its end.
+// pipePair returns both sides of a connection over a net.Pipe. If below is not nil, the
+// server uses what it returns for its end.
 func pipePair(t *testing.T, sessions Sessions, below func(net.Conn) net.Conn) (c, s *Conn) {
 	t.Helper()
 	near, far := net.Pipe()
@@ -155,7 +155,7 @@ func pipePair(t *testing.T, sessions Sessions, below func(net.Conn) net.Conn) (c
 	return c, s
 }
 
-// TestEndingsOverPipe ends connections over a net.Pipe, whose errors are not a
+// TestEndingsOverPipe is TestEndings over a net.Pipe, whose errors differ from a
 // socket's.
 func TestEndingsOverPipe(t *testing.T) {
 	read := func(t *testing.T, s *Conn, want error) {
@@ -235,8 +235,8 @@ func (slow) Error() string   { return "too slow" }
 func (slow) Timeout() bool   { return true }
 func (slow) Temporary() bool { return true }
 
-// TestTransportErrors holds that an error of the connection below is judged as
-// such, whatever it looks like.
+// TestTransportErrors checks that an error of the connection below is judged as such,
+// even if it looks like one of this package.
 func TestTransportErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		err  error

@@ -13,7 +13,7 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// A cache keeps every session for ever: enough to show which method is for what.
+// A cache keeps every session. A real one would bound their number and age.
 type cache struct {
 	byID sync.Map
 }
@@ -69,7 +69,7 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		answer, err := io.ReadAll(client) // to the server's close_notify
+		answer, err := io.ReadAll(client) // until the server's close_notify
 		fmt.Println(string(answer), err)
 		session = client.Session()
 		client.Close()

@@ -7,11 +7,13 @@ import (
 	"math"
 )
 
-var errNoExtendedMaster = errors.New("tls12: the connection has no extended master secret, so exported keying material would not be its own alone (RFC 7627, section 5.4)")
+var errNoExtendedMaster = errors.New("tls12: cannot export keying material: the connection has no extended master secret (RFC 7627, section 5.4)")
 
-// ExportKeyingMaterial returns length bytes of keying material (RFC 5705),
-// completing the handshake first. A nil context differs from an empty one. It is
-// refused without the extended master secret.
+// ExportKeyingMaterial returns length bytes of keying material (RFC 5705). It
+// completes the handshake first. A nil context differs from an empty one. It returns
+// an error if the handshake fails, if the connection has no extended master secret,
+// if TLS itself uses the label, if the context is longer than 65535 bytes, or if
+// length is not positive.
 func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	if err := c.Handshake(); err != nil {
 		return nil, err
@@ -26,14 +28,14 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([
 	case len(context) > math.MaxUint16:
 		return nil, errors.New("tls12: the exporter's context is longer than 65535 bytes")
 	case length <= 0:
-		return nil, errors.New("tls12: exported keying material must have a length")
+		return nil, errors.New("tls12: the length of exported keying material must be positive")
 	}
 	seed := [][]byte{c.secrets.clientRandom, c.secrets.serverRandom}
 	if context != nil {
 		seed = append(seed, binary.BigEndian.AppendUint16(nil, uint16(len(context))), context)
 	}
 	material := make([]byte, length)
-	prf := newPRF(suiteByID(c.agreed.suite).hash, c.secrets.master) // the handshake's is not for concurrent use
+	prf := newPRF(suiteByID(c.agreed.suite).hash, c.secrets.master) // c.secrets.prf is not safe for concurrent use
 	prf.fill(material, label, seed...)
 	return material, nil
 }

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A puppet is a client whose second flight the test writes itself, under the
-// right keys.
+// A puppet is a client whose second flight the test writes itself, under the right keys.
 type puppet struct {
 	*Conn
 	resumption *resumptionAccepted
@@ -17,7 +16,7 @@ type puppet struct {
 	keys       *protection
 }
 
-// newPuppet proposes a session, and goes on to where it would send its Finished.
+// newPuppet proposes a session and stops before the client's Finished.
 func newPuppet(t *testing.T, conn net.Conn, config *tls.Config, s *Session) *puppet {
 	t.Helper()
 	c := newClient(t, conn, config, s)
@@ -55,7 +54,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// verifyData is what the puppet's Finished should contain.
+// verifyData returns the right content of the puppet's Finished.
 func (p *puppet) verifyData() []byte {
 	if p.resumption != nil {
 		return p.secrets.verifyData(labelClientFinished, p.resumption.transcript.sum())
@@ -63,9 +62,9 @@ func (p *puppet) verifyData() []byte {
 	return p.secrets.verifyData(labelClientFinished, p.done.transcript.sum())
 }
 
-// TestFinishedUnderKeys is what may go wrong after ChangeCipherSpec, where only a
-// client that has the keys can be wrong: in an abbreviated handshake, that is the
-// owner of the session, and still Resumed must not be called.
+// TestFinishedUnderKeys sends wrong records after ChangeCipherSpec. Only a client with
+// the keys can do that; in an abbreviated handshake it owns the session, and still
+// Resumed must not be called.
 func TestFinishedUnderKeys(t *testing.T) {
 	text := []byte("text")
 	for name, test := range map[string]struct {
@@ -142,9 +141,9 @@ func (p *puppet) sendRaw(typ recordType, m message) error {
 	return err
 }
 
-// TestFinishedBeforeKeys sends the right Finished too early: unprotected, behind
-// the message before ChangeCipherSpec and in its record, where a reader that does
-// not look would take it for the one that follows.
+// TestFinishedBeforeKeys sends the right Finished too early: unprotected, in one record
+// with the message before ChangeCipherSpec, where a careless reader would take it for
+// the one that must follow.
 func TestFinishedBeforeKeys(t *testing.T) {
 	sessions := &mapSessions{}
 	made := establish(t, clientConfig(t), serverConfig(t), sessions)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// A scriptedConn is read from a script, in pieces of at most step bytes, and
-// keeps what is written to it.
+// A scriptedConn reads from a script, in pieces of at most step bytes, and keeps what is
+// written to it.
 type scriptedConn struct {
 	deadConn
 	script []byte
@@ -46,8 +46,8 @@ func (c *recordingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// constant is a source of randomness that makes an abbreviated handshake, which
-// has no key exchange, the same each time.
+// constant is a source of randomness under which every abbreviated handshake is the
+// same, because it has no key exchange.
 type constant struct{}
 
 func (constant) Read(b []byte) (int, error) {
@@ -57,7 +57,7 @@ func (constant) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// fixedSession is one that every Lookup of the fuzzed server answers with.
+// fixedSession is the session that the fuzzed server's Lookup always returns.
 func fixedSession(t testing.TB) *Session {
 	return &Session{
 		ID: bytes.Repeat([]byte{3}, 32), MasterSecret: bytes.Repeat([]byte{4}, masterSecretLen),
@@ -66,8 +66,8 @@ func fixedSession(t testing.TB) *Session {
 	}
 }
 
-// recordHandshakeBytes runs a handshake, full or abbreviated, and returns what each side wrote,
-// with some data.
+// recordHandshakeBytes runs a full or abbreviated handshake, sends some data, and returns
+// what each side wrote.
 func recordHandshakeBytes(t testing.TB, client, server *tls.Config, sessions Sessions, s *Session) (fromClient, fromServer []byte) {
 	clientConn, serverConn := tcpPair(t)
 	a, b := &recordingConn{Conn: clientConn}, &recordingConn{Conn: serverConn}
@@ -79,9 +79,9 @@ func recordHandshakeBytes(t testing.TB, client, server *tls.Config, sessions Ses
 	return a.wrote, b.wrote
 }
 
-// FuzzServerTranscript lets a client send anything: the server must come to an
-// end without a panic, and tell its sessions nothing that the client has not
-// proved. One of the seeds is an abbreviated handshake that succeeds.
+// FuzzServerTranscript sends anything to a server, which must finish without a panic and
+// report nothing to its sessions that the client has not proved. One of the seeds is an
+// abbreviated handshake that succeeds.
 func FuzzServerTranscript(f *testing.F) {
 	server, client := serverConfig(f), clientConfig(f)
 	server.Rand, client.Rand, client.InsecureSkipVerify = constant{}, constant{}, true
@@ -114,7 +114,7 @@ func FuzzServerTranscript(f *testing.F) {
 	})
 }
 
-// FuzzClientTranscript lets a server send anything.
+// FuzzClientTranscript sends anything to a client.
 func FuzzClientTranscript(f *testing.F) {
 	server, client := serverConfig(f), clientConfig(f)
 	server.Rand, client.Rand, client.InsecureSkipVerify = constant{}, constant{}, true
@@ -137,7 +137,7 @@ func FuzzClientTranscript(f *testing.F) {
 	})
 }
 
-// FuzzRecords reads records from anything, unprotected and protected.
+// FuzzRecords reads records from any bytes, unprotected and protected.
 func FuzzRecords(f *testing.F) {
 	f.Add(slices.Concat(recordOfDone, recordOfCCS), 1, false)
 	f.Add(newRecord(recordApplicationData, make([]byte, maxCiphertext)), 5000, true)
@@ -168,7 +168,7 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
-// FuzzMessageReencodes holds that what parses encodes to the same bytes.
+// FuzzMessageReencodes checks that what parses encodes to the same bytes.
 func FuzzMessageReencodes(f *testing.F) {
 	for _, m := range sampleMessages() {
 		raw, err := encodeMessage(m)
@@ -229,8 +229,8 @@ func sampleMessages() []message {
 	}
 }
 
-// TestMessages parses each sample, and none of its prefixes or extensions, but for
-// Finished, which has whatever length the suite gives it.
+// TestMessages parses each sample, and checks that its prefixes and extensions do not
+// parse, except for Finished, whose length depends on the suite.
 func TestMessages(t *testing.T) {
 	for i, m := range sampleMessages() {
 		raw, err := encodeMessage(m)
@@ -258,7 +258,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// endsEarly is whether a hello may end there: before its extensions.
+// endsEarly reports whether a hello may end after length bytes, before its extensions.
 func endsEarly(m message, length int) bool {
 	switch m := m.(type) {
 	case *clientHelloMsg:

@@ -2,14 +2,14 @@ package tls12
 
 import "crypto/subtle"
 
-// Handshake messages over records, for both sides.
+// This file reads and writes handshake messages, for both sides.
 
-// maxMessage bounds a handshake message, certificates included.
+// maxMessage limits the size of a handshake message, certificates included.
 const maxMessage = 64 << 10
 
-// need reads handshake records until n bytes are there. A ChangeCipherSpec or
-// anything else in between is out of order: the keys change only where
-// readChangeCipherSpec waits for it (CVE-2014-0224).
+// need reads handshake records until n bytes are buffered. Any other record in
+// between is refused, ChangeCipherSpec included: keys change only where
+// readChangeCipherSpec expects it (CVE-2014-0224).
 func (c *Conn) need(n int) error {
 	for len(c.in.handshake) < n {
 		typ, content, err := c.nextRecord()
@@ -17,7 +17,7 @@ func (c *Conn) need(n int) error {
 			return err
 		}
 		if typ != recordHandshake {
-			return fail(alertUnexpectedMessage, "a record of type %d within the handshake's messages", typ)
+			return fail(alertUnexpectedMessage, "the peer sent a record of type %d between handshake messages", typ)
 		}
 		c.in.handshake = append(c.in.handshake, content...)
 	}
@@ -32,20 +32,21 @@ func (c *Conn) peekKind() (messageType, error) {
 	return messageType(c.in.handshake[0]), nil
 }
 
-// readMessage reads the next handshake message, which must be of m's kind, and
-// returns it whole. A message of another kind is refused by its header.
+// readMessage reads the next handshake message, which must be of m's kind, parses
+// it into m and returns its bytes. A message of another kind is refused once its
+// header is read.
 func (c *Conn) readMessage(m message) (raw []byte, err error) {
 	kind, err := c.peekKind()
 	if err != nil {
 		return nil, err
 	}
 	if kind != m.kind() {
-		return nil, fail(alertUnexpectedMessage, "a handshake message of type %d in place of type %d", kind, m.kind())
+		return nil, fail(alertUnexpectedMessage, "the peer sent a handshake message of type %d instead of type %d", kind, m.kind())
 	}
 	header := c.in.handshake[:messageHeaderLen]
 	length := int(header[1])<<16 | int(header[2])<<8 | int(header[3])
 	if length > maxMessage {
-		return nil, fail(alertIllegalParameter, "a handshake message of %d bytes", length)
+		return nil, fail(alertIllegalParameter, "the peer sent a handshake message of %d bytes", length)
 	}
 	if err := c.need(messageHeaderLen + length); err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func (c *Conn) readMessage(m message) (raw []byte, err error) {
 	return raw, nil
 }
 
-// takeMessage takes n bytes, which the caller may keep.
+// takeMessage removes n bytes from the buffer and returns them to keep.
 func (c *Conn) takeMessage(n int) []byte {
 	raw := c.in.handshake[:n:n]
 	if c.in.handshake = c.in.handshake[n:]; len(c.in.handshake) == 0 {
@@ -66,7 +67,7 @@ func (c *Conn) takeMessage(n int) []byte {
 	return raw
 }
 
-// read is readMessage for a message that the transcript covers from now on.
+// read reads a message into m and adds it to the transcript.
 func (t *transcript) read(c *Conn, m message) error {
 	raw, err := c.readMessage(m)
 	if err == nil {
@@ -79,7 +80,7 @@ func (t *transcript) read(c *Conn, m message) error {
 func (t *transcript) write(c *Conn, m message) error {
 	raw, err := encodeMessage(m)
 	if err != nil {
-		return fail(alertInternalError, "a handshake message of type %d: %w", m.kind(), err)
+		return fail(alertInternalError, "encoding a handshake message of type %d: %w", m.kind(), err)
 	}
 	t.add(raw)
 	c.out.Lock()
@@ -98,19 +99,19 @@ func (c *Conn) flush() error {
 	return nil
 }
 
-// establish derives what depends on the master secret.
+// establish derives the connection's keys from the master secret.
 func (c *Conn) establish(s *suite, master, clientRandom, serverRandom []byte) (client, server *protection, err error) {
 	c.secrets = newSecrets(s, master, clientRandom, serverRandom)
 	if err := logSecret(c.config, clientRandom, master); err != nil {
 		return nil, nil, err
 	}
 	if client, server, err = c.secrets.protections(s); err != nil {
-		return nil, nil, fail(alertInternalError, "the suite's keys: %w", err)
+		return nil, nil, fail(alertInternalError, "making the suite's keys: %w", err)
 	}
 	return client, server, nil
 }
 
-// sendFinished changes this side's keys and sends its Finished.
+// sendFinished switches to this side's new keys and sends its Finished.
 func (c *Conn) sendFinished(t *transcript, keys *protection, verifyData []byte) error {
 	c.out.Lock()
 	err := c.out.changeCipherSpec(keys)
@@ -124,8 +125,8 @@ func (c *Conn) sendFinished(t *transcript, keys *protection, verifyData []byte) 
 	return c.flush()
 }
 
-// readFinished changes the peer's keys and checks its Finished, the last message
-// of its flight.
+// readFinished switches to the peer's new keys and verifies its Finished, the last
+// message of its flight.
 func (c *Conn) readFinished(t *transcript, keys *protection, verifyData []byte) error {
 	if err := c.readChangeCipherSpec(keys); err != nil {
 		return err

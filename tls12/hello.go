@@ -94,8 +94,8 @@ const (
 	extRenegotiationInfo    extensionType = 0xff01
 )
 
-// extensions are those of a hello as they were sent. A hello may also end without
-// the list, which is not the same as an empty one.
+// extensions are the extensions of a hello, in order. A hello without the list
+// differs from one with an empty list.
 type extensions struct {
 	present bool
 	list    []extension
@@ -115,12 +115,11 @@ func (e *extensions) parse(s *cryptobyte.String) bool {
 	return s.ReadUint16LengthPrefixed(&list) && readList(list, &e.list, e.readOne)
 }
 
-// maxExtensions bounds the search for duplicates, and lies far above what any
-// client sends.
+// maxExtensions limits the cost of finding duplicates. It is far above what clients
+// send.
 const maxExtensions = 256
 
-// readOne reads an extension that has not come before (RFC 5246, section
-// 7.4.1.4).
+// readOne reads an extension, and refuses a duplicate (RFC 5246, section 7.4.1.4).
 func (e *extensions) readOne(s *cryptobyte.String, to *extension) bool {
 	return len(e.list) < maxExtensions &&
 		s.ReadUint16(&to.kind) && !e.has(to.kind) &&
@@ -139,7 +138,7 @@ func (e *extensions) marshal(b *cryptobyte.Builder) {
 	})
 }
 
-// add appends an extension whose content is at most 64 KiB, or none.
+// add appends an extension. content is at most 64 KiB; nil means empty.
 func (e *extensions) add(kind extensionType, content cryptobyte.BuilderContinuation) {
 	var b cryptobyte.Builder
 	if content != nil {
@@ -149,12 +148,12 @@ func (e *extensions) add(kind extensionType, content cryptobyte.BuilderContinuat
 	e.list = append(e.list, extension{kind, b.BytesOrPanic()})
 }
 
-// has is whether an extension is there.
+// has reports whether the list contains an extension.
 func (e *extensions) has(kind extensionType) bool {
 	return slices.ContainsFunc(e.list, func(one extension) bool { return one.kind == kind })
 }
 
-// kinds lists the extensions in their order.
+// kinds returns the types of the extensions, in order.
 func (e *extensions) kinds() []uint16 {
 	kinds := make([]uint16, len(e.list))
 	for i, one := range e.list {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a hello may not say, and what it must.
+// The first two tests send hellos that say what they must not, or lack what they must.
 
 func TestClientRefusesHello(t *testing.T) {
 	extra := func(kind extensionType, data ...byte) func(*serverHelloMsg) {
@@ -88,7 +88,7 @@ func TestServerRefusesHello(t *testing.T) {
 	}
 }
 
-// TestFallback is RFC 7507, on full and abbreviated handshakes.
+// TestFallback checks RFC 7507, in full and abbreviated handshakes.
 func TestFallback(t *testing.T) {
 	fallback := mutation{0, func(records [][]byte) [][]byte {
 		return editClientHello(records, func(m *clientHelloMsg) { m.suites = append(m.suites, fallbackSCSV) })
@@ -102,7 +102,7 @@ func TestFallback(t *testing.T) {
 	testServerOrder(t, fallback, server, clientConfig(t), &proposal{sessions, made})
 }
 
-// TestSentinel is RFC 8446, section 4.1.3, on full and abbreviated handshakes.
+// TestSentinel checks RFC 8446, section 4.1.3, in full and abbreviated handshakes.
 func TestSentinel(t *testing.T) {
 	for _, max := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
 		server, sessions := serverConfig(t), &mapSessions{}
@@ -132,8 +132,8 @@ func TestSentinel(t *testing.T) {
 	}
 }
 
-// TestDowngradeSeen holds that crypto/tls's client, which could do better, sees
-// the sentinel.
+// TestDowngradeSeen checks that crypto/tls's client, which supports TLS 1.3, sees the
+// sentinel.
 func TestDowngradeSeen(t *testing.T) {
 	server, client := serverConfig(t), clientConfig(t)
 	server.MaxVersion, client.MaxVersion = 0, 0

@@ -2,10 +2,10 @@ package tls12
 
 import "crypto/tls"
 
-// HelloInfo returns what a ClientHello says, a handshake message with its header, in
-// the form in which [Suits] takes it: as crypto/tls has it, but without a connection, a
-// context and a configuration. It returns nil if the message is malformed; extensions that
-// this engine ignores are not looked into. What it returns refers to raw.
+// HelloInfo parses a ClientHello, given as a handshake message with its header, for
+// [Suits]. The result has the fields that crypto/tls would set, but no connection,
+// context or configuration, and it refers to raw. HelloInfo returns nil if the
+// message is malformed; it does not look into extensions that this engine ignores.
 func HelloInfo(raw []byte) *tls.ClientHelloInfo {
 	var msg clientHelloMsg
 	var o offer
@@ -24,8 +24,8 @@ func HelloInfo(raw []byte) *tls.ClientHelloInfo {
 	}
 }
 
-// versionsOf returns the versions that a client lists, or else those up to the highest
-// that it names (RFC 8446, section 4.2.1).
+// versionsOf returns the versions that a client lists or, without a list, every
+// version up to the highest that it names (RFC 8446, section 4.2.1).
 func versionsOf(msg *clientHelloMsg, o *offer) (versions []uint16) {
 	if len(o.versions) > 0 {
 		return o.versions

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestHelloInfo holds that HelloInfo says of a ClientHello what crypto/tls says of it,
-// of whole ones and of damaged ones, and takes no other but those that are damaged in an
-// extension that this engine ignores.
+// TestHelloInfo checks that HelloInfo says the same of a ClientHello as crypto/tls, for
+// intact and damaged ones. It may accept one that crypto/tls refuses only if the damage
+// is in an extension that this engine ignores.
 func TestHelloInfo(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -57,8 +57,7 @@ func TestHelloInfo(t *testing.T) {
 	}
 }
 
-// withoutIgnored returns the ClientHello without the extensions that this engine
-// ignores.
+// withoutIgnored returns the ClientHello without the extensions that this engine ignores.
 func withoutIgnored(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	var msg clientHelloMsg
@@ -77,11 +76,10 @@ func withoutIgnored(t *testing.T, raw []byte) []byte {
 	return raw
 }
 
-// sameInfo compares by what is in the lists: where there is nothing, one may be nil and
-// the other empty.
+// sameInfo compares the content of the lists: a nil list equals an empty one.
 func sameInfo(a, b *tls.ClientHelloInfo) bool { return fmt.Sprint(*a) == fmt.Sprint(*b) }
 
-// drawHello returns the ClientHello of a client of crypto/tls.
+// drawHello returns a random ClientHello of crypto/tls.
 func drawHello(t *testing.T, r *rand.Rand) []byte {
 	t.Helper()
 	config := &tls.Config{
@@ -94,12 +92,12 @@ func drawHello(t *testing.T, r *rand.Rand) []byte {
 		SessionTicketsDisabled: r.IntN(2) == 0,
 	}
 	var hello firstRecord
-	_ = tls.Client(&hello, config).Handshake() // the server says nothing
+	_ = tls.Client(&hello, config).Handshake() // fails, because nobody answers
 	raw, ok := hello.message()
 	if !ok {
 		t.Fatalf("no ClientHello under %+v", config)
 	}
-	if r.IntN(2) == 0 { // as older clients have it
+	if r.IntN(2) == 0 { // as from older clients
 		var msg clientHelloMsg
 		if !parseMessage(&msg, raw) {
 			t.Fatalf("%x", raw)
@@ -114,8 +112,8 @@ func drawHello(t *testing.T, r *rand.Rand) []byte {
 	return raw
 }
 
-// theirInfo is what crypto/tls says, without what HelloInfo leaves out; nil if it
-// refuses the message.
+// theirInfo returns what crypto/tls says, without the fields that HelloInfo leaves out, or
+// nil if crypto/tls refuses the message.
 func theirInfo(t *testing.T, raw []byte) (seen *tls.ClientHelloInfo) {
 	config := &tls.Config{GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		seen = &tls.ClientHelloInfo{

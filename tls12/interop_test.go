@@ -21,7 +21,8 @@ import (
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-// Other implementations. A test whose program is missing is skipped.
+// The tests in this file run other implementations. A test whose program is missing is
+// skipped.
 
 // A tlsListener accepts connections of this package.
 type tlsListener struct {
@@ -38,8 +39,8 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	return Server(conn, l.config, l.sessions)
 }
 
-// listen returns a listener with a certificate for localhost, and a file with the
-// CA's.
+// listen returns a listener with a certificate for localhost, and the file of its CA's
+// certificate.
 func listen(t *testing.T, kind testca.Kind) (l *tlsListener, caFile string, sessions *mapSessions) {
 	t.Helper()
 	ca := testca.Root("test", kind)
@@ -55,7 +56,7 @@ func listen(t *testing.T, kind testca.Kind) (l *tlsListener, caFile string, sess
 	return &tlsListener{tcp, config, sessions}, caFile, sessions
 }
 
-// serveHTTP answers each request with whether its connection resumed.
+// serveHTTP answers each request with whether its connection was resumed.
 func serveHTTP(t *testing.T, l net.Listener) {
 	t.Helper()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +67,7 @@ func serveHTTP(t *testing.T, l net.Listener) {
 	t.Cleanup(func() { server.Close(); done.Wait() })
 }
 
-// need skips the test when a program is missing, or fails it under CI=true.
+// need skips the test if a program is missing. Under CI=true it fails the test instead.
 func need(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err == nil {
@@ -78,11 +79,11 @@ func need(t *testing.T, name string) {
 	t.Skipf("%s is not on PATH: make setup installs it", name)
 }
 
-// programLimit is how long another program may take: the machine may be busy with
-// other things, and Java is in no hurry to begin with.
+// programLimit is how long another program may take. The machine may be busy, and Java
+// starts slowly.
 const programLimit = 2 * time.Minute
 
-// program runs a program, which must be there.
+// program runs a program.
 func program(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
 	need(t, name)
@@ -129,7 +130,7 @@ func TestCurl(t *testing.T) {
 	serveHTTP(t, l)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	url := "https://localhost:" + port + "/"
-	// curl built on OpenSSL takes no tickets: it has the session id alone.
+	// curl built on OpenSSL does not take tickets, so it must use the session id.
 	out := program(t, "", "curl", "-sS", "--ipv4", "--cacert", caFile, "--tls-max", "1.2", "--http1.1", "-H", "Connection: close", url, url)
 	if want := "303 resumed=false HTTP/1.1\n303 resumed=true HTTP/1.1\n"; out != want {
 		t.Errorf("curl prints %q, want %q", out, want)
@@ -146,7 +147,7 @@ func TestGnuTLSClient(t *testing.T) {
 	}
 }
 
-// TestOpenSSLServer resumes, as a client, at openssl s_server.
+// TestOpenSSLServer resumes as a client of openssl s_server.
 func TestOpenSSLServer(t *testing.T) {
 	need(t, "openssl")
 	own := certificateOf(t, "rsa-2048")
@@ -175,8 +176,8 @@ func TestOpenSSLServer(t *testing.T) {
 	}
 }
 
-// opensslServer starts s_server, which answers each line reversed, at a port that it
-// chooses itself: one that was found free may be some client's by then.
+// opensslServer starts s_server, which answers each line reversed, on a port that it
+// chooses itself: another process might take a port that a test found free.
 func opensslServer(t *testing.T, certificate tls.Certificate) (addr string, stop func()) {
 	t.Helper()
 	certFile, keyFile := writePEM(t, certificate)
@@ -200,8 +201,8 @@ func opensslServer(t *testing.T, certificate tls.Certificate) (addr string, stop
 	return "", nil
 }
 
-// TestJavaClient is what Java has over OpenSSL and not over crypto/tls: it resumes
-// by id, whether it offers tickets or not.
+// TestJavaClient checks that Java resumes by id, as it does at OpenSSL and does not at
+// crypto/tls, whether or not it offers to take tickets.
 func TestJavaClient(t *testing.T) {
 	for _, tickets := range []string{"true", "false"} {
 		t.Run("tickets "+tickets, func(t *testing.T) {
@@ -227,8 +228,8 @@ func testSixConnections(t *testing.T, name string, args ...string) {
 	}
 }
 
-// TestOpenSSLClientCertificate resumes a session that has a client certificate,
-// with every kind of key.
+// TestOpenSSLClientCertificate resumes a session with a client certificate, with every
+// type of key.
 func TestOpenSSLClientCertificate(t *testing.T) {
 	for kind := range keyKinds {
 		t.Run(kind, func(t *testing.T) {

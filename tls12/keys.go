@@ -24,7 +24,7 @@ const (
 type prf struct {
 	mac hash.Hash
 
-	// Scratch, here because what a hash's method is given would escape.
+	// Scratch space, kept here so that it does not escape at each call.
 	seed  []byte   // label and seed
 	a     [64]byte // A(i); the largest hash has 64 bytes
 	block [64]byte
@@ -75,7 +75,7 @@ func extendedMasterSecret(h crypto.Hash, preMaster, sessionHash []byte) []byte {
 	return master
 }
 
-// secrets are the master secret of a connection and what is derived from it.
+// secrets holds the master secret of a connection and what derives from it.
 type secrets struct {
 	master                     []byte
 	prf                        *prf
@@ -86,8 +86,8 @@ func newSecrets(s *suite, master, clientRandom, serverRandom []byte) *secrets {
 	return &secrets{master, newPRF(s.hash, master), clientRandom, serverRandom}
 }
 
-// protections returns those of the client's and the server's records (RFC 5246,
-// section 6.3).
+// protections returns the record protection of the client's and of the server's
+// direction (RFC 5246, section 6.3).
 func (k *secrets) protections(s *suite) (client, server *protection, err error) {
 	block := make([]byte, 2*s.keyLen+2*s.ivLen)
 	k.prf.fill(block, labelKeyExpansion, k.serverRandom, k.clientRandom)
@@ -99,16 +99,16 @@ func (k *secrets) protections(s *suite) (client, server *protection, err error) 
 	return client, server, err
 }
 
-// verifyData is the content of a Finished message (RFC 5246, section 7.4.9).
+// verifyData returns the content of a Finished message (RFC 5246, section 7.4.9).
 func (k *secrets) verifyData(label string, transcript []byte) []byte {
 	data := make([]byte, verifyDataLen)
 	k.prf.fill(data, label, transcript)
 	return data
 }
 
-// A transcript is the hash of the handshake so far and, while a client
-// certificate is expected, all of it: a signature in TLS 1.2 may use another
-// hash than the suite's.
+// A transcript is the hash of the handshake so far. While a client certificate is
+// expected, it also keeps the messages, because a signature in TLS 1.2 may use
+// another hash than the suite's.
 type transcript struct {
 	hash hash.Hash
 	keep bool
@@ -124,5 +124,5 @@ func (t *transcript) add(message []byte) {
 
 func (t *transcript) sum() []byte { return t.hash.Sum(nil) }
 
-// release forgets the messages; the hash goes on.
+// release frees the messages. The hash continues.
 func (t *transcript) release() { t.keep, t.all = false, nil }

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// What a certificate's key may be used for: rules that BoringSSL's suite asks of
-// an engine and crypto/tls does not hold.
+// The tests in this file check rules about the use of a certificate's key that BoringSSL's
+// suite requires and crypto/tls does not enforce.
 
-// withKeyUsage returns a self-signed certificate with an RSA key, whose use is as
-// it says; 0 for no such extension.
+// withKeyUsage returns a self-signed certificate with an RSA key and a key usage; 0 leaves
+// the extension out.
 func withKeyUsage(t *testing.T, usage x509.KeyUsage) tls.Certificate {
 	t.Helper()
 	key, err := keyKinds["rsa-2048"]()
@@ -30,9 +30,8 @@ func withKeyUsage(t *testing.T, usage x509.KeyUsage) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestKeyUsageAllowsSignatures is RFC 5246, sections 7.4.2 and 7.4.6: where a
-// certificate says what its key is for, signatures must be among it. Trust is not
-// in question here, so nobody verifies more.
+// TestKeyUsageAllowsSignatures checks RFC 5246, sections 7.4.2 and 7.4.6: if a certificate
+// has a key usage, it must include signatures. Nothing else is verified here.
 func TestKeyUsageAllowsSignatures(t *testing.T) {
 	for usage, good := range map[x509.KeyUsage]bool{
 		0:                                true,
@@ -60,7 +59,7 @@ func TestKeyUsageAllowsSignatures(t *testing.T) {
 	}
 }
 
-// refusedByClient is refused from the other side.
+// refusedByClient is like refused, for a client.
 func refusedByClient(t *testing.T, client, server *tls.Config, alert tls.AlertError) {
 	t.Helper()
 	clientConn, serverConn := tcpPair(t)
@@ -69,9 +68,9 @@ func refusedByClient(t *testing.T, client, server *tls.Config, alert tls.AlertEr
 	wantAlert(t, serverErr, "remote error", alert)
 }
 
-// TestCurveOfServersKey is RFC 8422, section 5.3: a server's ECDSA key is on one of
-// the curves that the client offers. A server without such a key refuses, a client
-// checks, and Suits sends such a client to crypto/tls.
+// TestCurveOfServersKey checks RFC 8422, section 5.3: a server's ECDSA key must be on a
+// curve that the client offers. A server without such a key refuses the client, a client
+// checks the key, and Suits leaves such a client to crypto/tls.
 func TestCurveOfServersKey(t *testing.T) {
 	offers := func(groups ...tls.CurveID) *tls.Config {
 		client := clientConfig(t)
@@ -83,17 +82,17 @@ func TestCurveOfServersKey(t *testing.T) {
 	refused(t, offers(tls.CurveP256, tls.X25519), server, alertHandshakeFailure)
 	connect(t, offers(tls.X25519, tls.CurveP384), server, nil, nil)
 
-	// Of several, the one that fits is chosen.
+	// Of several certificates, the server chooses the one that fits.
 	server.Certificates = append(server.Certificates, certificateOf(t, "ecdsa-p256").certificate)
 	connect(t, offers(tls.CurveP256, tls.X25519), server, nil, nil)
 
-	// Other kinds of key are on no curve.
+	// Other types of key are not restricted.
 	for _, kind := range []string{"rsa-2048", "ed25519"} {
 		server.Certificates = []tls.Certificate{certificateOf(t, kind).certificate}
 		connect(t, offers(tls.X25519), server, nil, nil)
 	}
 
-	// A server that does not look at the offer.
+	// This server ignores the offer.
 	server = serverConfig(t)
 	clientConn, serverConn := tcpPair(t)
 	c := newClient(t, clientConn, offers(tls.X25519), nil)
@@ -136,8 +135,8 @@ func TestSuitsCurveOfKey(t *testing.T) {
 	}
 }
 
-// TestCertificateTypesAsked is RFC 5246, section 7.4.4: the client's key is of a
-// type that the server asks for, even if its callback chooses another one.
+// TestCertificateTypesAsked checks RFC 5246, section 7.4.4: the client's key must be of a
+// type that the server asks for, even if its callback chooses another.
 func TestCertificateTypesAsked(t *testing.T) {
 	client, server := clientConfig(t), serverConfig(t)
 	server.ClientAuth = tls.RequireAnyClientCert
@@ -156,9 +155,9 @@ func TestCertificateTypesAsked(t *testing.T) {
 	testClientOrder(t, mutation{0, rsaAlone, alertHandshakeFailure}, server, client, nil)
 }
 
-// TestTimestampsOfSession is RFC 6962, section 3.3.1: on resumption the signed
-// certificate timestamps are those of the session, whose certificate they are for,
-// whatever the server sends.
+// TestTimestampsOfSession checks RFC 6962, section 3.3.1: on resumption the signed
+// certificate timestamps are the session's, whose certificate they belong to, whatever the
+// server sends.
 func TestTimestampsOfSession(t *testing.T) {
 	made := establish(t, clientConfig(t), serverConfig(t), &mapSessions{})
 	made = change(made, func(s *Session) { s.SignedCertificateTimestamps = [][]byte{[]byte("session's")} })

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestPRF has the vectors that were sent to the TLS working group's list
+// TestPRF checks the vectors from the TLS working group's list
 // (https://mailarchive.ietf.org/arch/msg/tls/fzVCzk-z3FShgGJ6DOXqM1ydxms).
 func TestPRF(t *testing.T) {
 	for _, test := range []struct {
@@ -29,7 +29,7 @@ func TestPRF(t *testing.T) {
 	} {
 		want := unhex(t, test.want)
 		seed := unhex(t, test.seed)
-		for cut := range len(seed) + 1 { // the parts of a seed are one
+		for cut := range len(seed) + 1 { // how the seed is split makes no difference
 			got := make([]byte, len(want))
 			newPRF(test.hash, unhex(t, test.secret)).fill(got, "test label", seed[:cut], seed[cut:])
 			if !bytes.Equal(got, want) {
@@ -37,7 +37,7 @@ func TestPRF(t *testing.T) {
 			}
 		}
 		p := newPRF(test.hash, unhex(t, test.secret))
-		for length := 1; length <= len(want); length++ { // one prf, used again
+		for length := 1; length <= len(want); length++ { // a prf can be reused
 			got := make([]byte, length)
 			p.fill(got, "test label", seed)
 			if !bytes.Equal(got, want[:length]) {
@@ -56,8 +56,8 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// TestProtections seals in one direction what the other opens, and nothing that
-// was changed, moved or sent twice.
+// TestProtections checks that each direction opens what the other seals, and nothing that
+// was changed, moved or repeated.
 func TestProtections(t *testing.T) {
 	for _, s := range aesFirst {
 		pair := func() (*protection, *protection) {

@@ -27,10 +27,10 @@ import (
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
-// What the tests share: certificates, connections, and a look at what both sides
-// agreed on.
+// This file has what the tests share: certificates, connections, and comparisons of what
+// both sides agreed on.
 
-// limit is how long any one connection of a test may take.
+// limit is how long a connection of a test may take.
 const limit = 20 * time.Second
 
 var keyKinds = map[string]func() (crypto.Signer, error){
@@ -44,8 +44,7 @@ var keyKinds = map[string]func() (crypto.Signer, error){
 	},
 }
 
-// An identity is a self-signed certificate, good for both sides, and a pool that
-// trusts it.
+// An identity is a self-signed certificate for either side, and a pool that trusts it.
 type identity struct {
 	certificate tls.Certificate
 	pool        *x509.CertPool
@@ -53,8 +52,8 @@ type identity struct {
 
 var identities sync.Map // of func() identity, by kind
 
-// certificateOf returns the test run's certificate of a kind of key; a second
-// name after a slash makes another one.
+// certificateOf returns a certificate with a kind of key, always the same during a run. A
+// suffix after a slash asks for another one.
 func certificateOf(t testing.TB, kind string) identity {
 	t.Helper()
 	once, _ := identities.LoadOrStore(kind, sync.OnceValues(func() (identity, error) { return newIdentity(kind) }))
@@ -93,7 +92,7 @@ func newIdentity(kind string) (identity, error) {
 	return identity{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool}, nil
 }
 
-// serverConfig and clientConfig are a pair that works.
+// serverConfig and clientConfig work with each other.
 func serverConfig(t testing.TB) *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{certificateOf(t, "ecdsa-p256").certificate},
@@ -131,7 +130,7 @@ func tcpPair(t testing.TB) (client, server net.Conn) {
 	return client, server
 }
 
-// An engine is a side of a connection of either package.
+// An engine is one side of a connection, of this package or crypto/tls.
 type engine interface {
 	net.Conn
 	Handshake() error
@@ -163,7 +162,7 @@ func newClient(t testing.TB, conn net.Conn, config *tls.Config, s *Session) *Con
 	return c
 }
 
-// handshakes runs both sides; one that fails closes its connection.
+// handshakes runs both sides. A side that fails closes its connection.
 func handshakes(client, server engine) (clientErr, serverErr error) {
 	done := make(chan error, 1)
 	go func() { done <- handshakeOrClose(server) }()
@@ -175,7 +174,7 @@ func handshakeOrClose(side engine) error {
 	err := side.Handshake()
 	if err != nil {
 		if half, ok := below(side).(*net.TCPConn); ok {
-			half.CloseWrite() // what was sent is not to be lost in a reset
+			half.CloseWrite() // a reset could discard what was sent
 		}
 	}
 	return err
@@ -200,7 +199,7 @@ func export(side engine, label string, context []byte) ([]byte, error) {
 	return state.ExportKeyingMaterial(label, context, 77)
 }
 
-// exchange sends text both ways and ends both sides cleanly.
+// exchange sends text in both directions and closes both sides cleanly.
 func exchange(t testing.TB, client, server engine, text []byte) {
 	t.Helper()
 	done := make(chan error, 1)
@@ -242,7 +241,7 @@ func alertIn(err error) (tls.AlertError, bool) {
 	if errors.As(err, &ours) {
 		return ours, true
 	}
-	// crypto/tls has a type of its own inside, which only its text shows.
+	// The type that crypto/tls uses is not exported, but its text tells the alert.
 	var op *net.OpError
 	if errors.As(err, &op) {
 		for code := range 256 {

@@ -24,12 +24,12 @@ const (
 
 const (
 	messageHeaderLen = 4   // type and length
-	usualMessage     = 128 // room for a ServerHello, and most others
+	usualMessage     = 128 // enough for a ServerHello and most other messages
 )
 
-// A message is the body of a handshake message (RFC 5246, section 7.4). What
-// parse accepts, it accepts to the last byte, and marshal gives the same bytes.
-// What it has parsed refers to the bytes it was given.
+// A message is the body of a handshake message (RFC 5246, section 7.4). parse
+// accepts a body only as a whole, marshal reproduces the same bytes, and what was
+// parsed refers to the bytes it was parsed from.
 type message interface {
 	kind() messageType
 	parse(body cryptobyte.String) bool
@@ -44,7 +44,7 @@ func encodeMessage(m message) ([]byte, error) {
 	return b.Bytes()
 }
 
-// parseMessage parses a whole message, header included.
+// parseMessage parses a whole message with its header.
 func parseMessage(m message, raw []byte) bool {
 	s := cryptobyte.String(raw)
 	var kind uint8
@@ -63,7 +63,7 @@ func (*certificateMsg) kind() messageType { return typeCertificate }
 
 func (m *certificateMsg) parse(s cryptobyte.String) bool {
 	var list cryptobyte.String
-	m.chain = [][]byte{} // VerifyPeerCertificate gets it, as from crypto/tls
+	m.chain = [][]byte{} // not nil: crypto/tls passes the same to VerifyPeerCertificate
 	return s.ReadUint24LengthPrefixed(&list) && s.Empty() &&
 		readList(list, &m.chain, readCertificate)
 }
@@ -93,7 +93,7 @@ func (m *certificateStatusMsg) marshal(b *cryptobyte.Builder) {
 	b.AddUint24LengthPrefixed(addBytes(m.response))
 }
 
-// serverKeyExchangeMsg carries the server's share, signed (RFC 8422, section
+// serverKeyExchangeMsg carries the server's signed key share (RFC 8422, section
 // 5.4).
 type serverKeyExchangeMsg struct {
 	group     uint16
@@ -122,18 +122,18 @@ func (m *serverKeyExchangeMsg) marshal(b *cryptobyte.Builder) {
 	b.AddUint16LengthPrefixed(addBytes(m.signature))
 }
 
-// marshalParams appends the part that is signed.
+// marshalParams appends the part that the signature covers.
 func (m *serverKeyExchangeMsg) marshalParams(b *cryptobyte.Builder) {
 	b.AddUint8(curveTypeNamed)
 	b.AddUint16(m.group)
 	b.AddUint8LengthPrefixed(addBytes(m.public))
 }
 
-// signed returns what the signature covers.
+// signed returns the bytes that the signature covers.
 func (m *serverKeyExchangeMsg) signed(clientRandom, serverRandom []byte) []byte {
 	b := cryptobyte.NewBuilder(slices.Concat(clientRandom, serverRandom))
 	m.marshalParams(b)
-	return b.BytesOrPanic() // a share is shorter than 256 bytes
+	return b.BytesOrPanic() // a key share is shorter than 256 bytes
 }
 
 // certificateRequestMsg asks the client for a certificate (RFC 5246, section
@@ -171,7 +171,7 @@ func (m *certificateRequestMsg) marshal(b *cryptobyte.Builder) {
 	})
 }
 
-// clientKeyExchangeMsg carries the client's share (RFC 8422, section 5.7).
+// clientKeyExchangeMsg carries the client's key share (RFC 8422, section 5.7).
 type clientKeyExchangeMsg struct{ public []byte }
 
 func (*clientKeyExchangeMsg) kind() messageType { return typeClientKeyExchange }
@@ -184,8 +184,8 @@ func (m *clientKeyExchangeMsg) marshal(b *cryptobyte.Builder) {
 	b.AddUint8LengthPrefixed(addBytes(m.public))
 }
 
-// certificateVerifyMsg proves that the client has its certificate's key (RFC
-// 5246, section 7.4.8).
+// certificateVerifyMsg proves that the client has its certificate's key (RFC 5246,
+// section 7.4.8).
 type certificateVerifyMsg struct {
 	scheme    uint16
 	signature []byte
@@ -204,9 +204,9 @@ func (m *certificateVerifyMsg) marshal(b *cryptobyte.Builder) {
 	b.AddUint16LengthPrefixed(addBytes(m.signature))
 }
 
-// finishedMsg is the first under the new keys (RFC 5246, section 7.4.9). How long
-// its content is depends on the cipher suite, so one of another length is wrong as
-// one with other bytes is.
+// finishedMsg is the first message under the new keys (RFC 5246, section 7.4.9). The
+// length of its content depends on the suite, so a Finished of another length is
+// not malformed but wrong.
 type finishedMsg struct{ verifyData []byte }
 
 func (*finishedMsg) kind() messageType { return typeFinished }

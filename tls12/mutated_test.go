@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// A mutatedConn changes what one side writes. This package writes a flight at a
-// time, and a record for each handshake message; mutate gets the number of the
-// flight and its records.
+// A mutatedConn changes what one side writes. This package writes a whole flight at a
+// time, and one record for each handshake message. mutate gets the number of the flight
+// and its records.
 type mutatedConn struct {
 	net.Conn
 	mutate func(flight int, records [][]byte) [][]byte
@@ -32,7 +32,7 @@ func splitRecords(b []byte) (records [][]byte) {
 	return records
 }
 
-// newRecord makes a record that is not protected.
+// newRecord makes an unprotected record.
 func newRecord(typ recordType, content []byte) []byte {
 	record := make([]byte, recordHeaderLen, recordHeaderLen+len(content))
 	putHeader(record, typ, versionTLS12, len(content))
@@ -44,7 +44,7 @@ var (
 	recordOfDone = newRecord(recordHandshake, []byte{byte(typeServerHelloDone), 0, 0, 0})
 )
 
-// handshakeRecord makes a record of a message.
+// handshakeRecord makes a record with a message.
 func handshakeRecord(m message) []byte {
 	raw, err := encodeMessage(m)
 	if err != nil {
@@ -53,7 +53,7 @@ func handshakeRecord(m message) []byte {
 	return newRecord(recordHandshake, raw)
 }
 
-// editClientHello changes the ClientHello that is the first record.
+// editClientHello changes the ClientHello in the first record.
 func editClientHello(records [][]byte, edit func(*clientHelloMsg)) [][]byte {
 	var m clientHelloMsg
 	if !parseMessage(&m, records[0][recordHeaderLen:]) {
@@ -64,7 +64,7 @@ func editClientHello(records [][]byte, edit func(*clientHelloMsg)) [][]byte {
 	return records
 }
 
-// editServerHello changes the ServerHello that is the first record.
+// editServerHello changes the ServerHello in the first record.
 func editServerHello(records [][]byte, edit func(*serverHelloMsg)) [][]byte {
 	var m serverHelloMsg
 	if !parseMessage(&m, records[0][recordHeaderLen:]) {

@@ -12,7 +12,7 @@ import (
 	"github.com/halfshake/halfshake/internal/keylog"
 )
 
-// What a configuration leaves to be agreed, and how.
+// This file chooses what a configuration leaves open.
 
 func randOf(config *tls.Config) io.Reader {
 	if config.Rand != nil {
@@ -28,16 +28,16 @@ func timeOf(config *tls.Config) time.Time {
 	return time.Now()
 }
 
-// allowsTLS13 is whether another engine under the same configuration would speak
-// TLS 1.3.
+// allowsTLS13 reports whether crypto/tls would speak TLS 1.3 under the same
+// configuration.
 func allowsTLS13(config *tls.Config) bool {
 	return config.MaxVersion == 0 || config.MaxVersion >= tls.VersionTLS13
 }
 
-// groups are the key exchanges of this package, in its order of preference.
+// groups are the key exchange groups of this package, in its order of preference.
 var groups = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 
-// curves are their implementations.
+// curves are the implementations of groups.
 var curves = map[tls.CurveID]ecdh.Curve{
 	tls.X25519:    ecdh.X25519(),
 	tls.CurveP256: ecdh.P256(),
@@ -45,7 +45,7 @@ var curves = map[tls.CurveID]ecdh.Curve{
 	tls.CurveP521: ecdh.P521(),
 }
 
-// allowedGroups are those that config enables.
+// allowedGroups returns the groups that config enables.
 func allowedGroups(config *tls.Config) []tls.CurveID {
 	if len(config.CurvePreferences) == 0 {
 		return groups
@@ -55,8 +55,8 @@ func allowedGroups(config *tls.Config) []tls.CurveID {
 	})
 }
 
-// chooseGroup returns the first of the client's that config enables, as crypto/tls
-// does in TLS 1.2, or zero.
+// chooseGroup returns the client's first group that config enables, as crypto/tls
+// does in TLS 1.2, or zero if there is none.
 func chooseGroup(config *tls.Config, offered []tls.CurveID) tls.CurveID {
 	allowed := allowedGroups(config)
 	for _, id := range offered {
@@ -67,9 +67,9 @@ func chooseGroup(config *tls.Config, offered []tls.CurveID) tls.CurveID {
 	return 0
 }
 
-// chooseProtocol is RFC 7301, section 3.2, in the server's order of preference.
-// As in crypto/tls, a server of h2 alone lets a client of http/1.1 in as one
-// without ALPN.
+// chooseProtocol chooses an application protocol in the server's order of
+// preference (RFC 7301, section 3.2). As in crypto/tls, a client that offers
+// http/1.1 to a server of h2 alone continues without ALPN.
 func chooseProtocol(configured, offered []string) (string, error) {
 	if len(configured) == 0 || len(offered) == 0 {
 		return "", nil
@@ -85,14 +85,14 @@ func chooseProtocol(configured, offered []string) (string, error) {
 	return "", fail(alertNoApplicationProtocol, "no application protocol in common; the client offers %q", offered)
 }
 
-// The ends of a server's random that say it could do better (RFC 8446, section
-// 4.1.3).
+// A server's random ends in one of these if the server supports a higher version
+// than it selects (RFC 8446, section 4.1.3).
 const (
 	sentinelTLS12 = "DOWNGRD\x01"
 	sentinelTLS11 = "DOWNGRD\x00"
 )
 
-// newRandom returns a hello's random.
+// newRandom returns the random of a hello.
 func newRandom(config *tls.Config) ([]byte, error) {
 	random := make([]byte, randomLen)
 	if _, err := io.ReadFull(randOf(config), random); err != nil {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// An offer is what the extensions of a ClientHello say.
+// An offer is the content of a ClientHello's extensions.
 type offer struct {
 	serverName       string
 	protocols        []string
@@ -15,16 +15,16 @@ type offer struct {
 	points           []byte
 	schemes          []tls.SignatureScheme
 	versions         []uint16
-	status           bool // an OCSP staple is welcome
-	timestamps       bool // so are signed certificate timestamps
+	status           bool // the client accepts an OCSP staple
+	timestamps       bool // the client accepts signed certificate timestamps
 	extendedMaster   bool
 	ticket           bool
 	renegotiation    bool
-	renegotiationOld []byte // the verify_data of a handshake before this one
+	renegotiationOld []byte // the verify_data of the previous handshake
 }
 
-// parse reads the extensions that matter here, each to its last byte; others are
-// ignored.
+// parse reads the extensions that this package uses, each to its last byte, and
+// ignores the others.
 func (o *offer) parse(list []extension) bool {
 	for _, one := range list {
 		data := one.data
@@ -69,7 +69,7 @@ func (o *offer) parseOne(kind extensionType, s *cryptobyte.String) bool {
 	return true
 }
 
-// parseServerName is RFC 6066, section 3: one host name, without a dot at its end.
+// parseServerName reads one host name, without a trailing dot (RFC 6066, section 3).
 func (o *offer) parseServerName(s *cryptobyte.String) bool {
 	var list cryptobyte.String
 	if !s.ReadUint16LengthPrefixed(&list) || list.Empty() {
@@ -92,8 +92,8 @@ func (o *offer) parseServerName(s *cryptobyte.String) bool {
 	return !strings.HasSuffix(o.serverName, ".")
 }
 
-// parseStatusRequest is RFC 6066, section 8. Responders and extensions that the
-// client prefers are ignored: the staple is what the certificate has.
+// parseStatusRequest reads RFC 6066, section 8. It ignores which responders and
+// extensions the client prefers, because the certificate has only one staple.
 func (o *offer) parseStatusRequest(s *cryptobyte.String) bool {
 	var kind uint8
 	var responders, extensions cryptobyte.String
@@ -109,7 +109,7 @@ func (o *offer) parseProtocols(s *cryptobyte.String) bool {
 	return s.ReadUint16LengthPrefixed(&list) && !list.Empty() && readList(list, &o.protocols, readProtocol)
 }
 
-// readUint16s reads a list, not empty, of numbers that have a type.
+// readUint16s reads a list of at least one 16-bit number.
 func readUint16s[T ~uint16](s *cryptobyte.String, to *[]T) bool {
 	var list cryptobyte.String
 	return s.ReadUint16LengthPrefixed(&list) && !list.Empty() && readList(list, to, readUint16)

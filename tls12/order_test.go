@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// What comes out of order, twice or not at all ends the handshake. The classes of
-// mistake are those of "A Messy State of the Union" (Beurdouche et al., IEEE S&P
-// 2015), and of CVE-2014-0224.
+// The tests in this file send messages out of order, twice or not at all, which must end
+// the handshake. The kinds of mistake are those of "A Messy State of the Union"
+// (Beurdouche et al., IEEE S&P 2015) and CVE-2014-0224.
 
 // A mutation changes one flight of the side that is not under test.
 type mutation struct {
 	flight int
 	change func(records [][]byte) [][]byte
-	alert  tls.AlertError // that the side under test sends
+	alert  tls.AlertError // what the side under test must send
 }
 
 func (m mutation) apply(flight int, records [][]byte) [][]byte {
@@ -49,7 +49,7 @@ func swapped(i, j int) func([][]byte) [][]byte {
 	}
 }
 
-// spanning puts a ChangeCipherSpec into the middle of the message at i.
+// spanning puts a ChangeCipherSpec into the middle of message i.
 func spanning(i int) func([][]byte) [][]byte {
 	return func(records [][]byte) [][]byte {
 		content := records[i][recordHeaderLen:]
@@ -59,7 +59,7 @@ func spanning(i int) func([][]byte) [][]byte {
 	}
 }
 
-// trailing appends a message to the record at i.
+// trailing appends a message to record i.
 func trailing(i int, record []byte) func([][]byte) [][]byte {
 	return func(records [][]byte) [][]byte {
 		records[i] = newRecord(recordHandshake, slices.Concat(records[i][recordHeaderLen:], record[recordHeaderLen:]))
@@ -157,7 +157,7 @@ func TestServerOrderAbbreviated(t *testing.T) {
 			if got := sessions.counts(); got[3] != 0 {
 				t.Errorf("Resumed was called %d times", got[3])
 			}
-			if len(sessions.endings) != 1 { // the first connection's
+			if len(sessions.endings) != 1 { // of the first connection
 				t.Errorf("the endings are %v", sessions.endings)
 			}
 		})
@@ -169,8 +169,8 @@ type proposal struct {
 	session  *Session
 }
 
-// testServerOrder runs a mutated client. An alert of 255 stands for any error:
-// where what is wrong is also seen elsewhere first.
+// testServerOrder runs a mutated client. The alert 255 stands for any error, where the
+// mistake may be noticed elsewhere first.
 func testServerOrder(t *testing.T, m mutation, server, client *tls.Config, p *proposal) {
 	if p == nil {
 		p = &proposal{sessions: &mapSessions{}}
@@ -186,8 +186,8 @@ func testServerOrder(t *testing.T, m mutation, server, client *tls.Config, p *pr
 	}
 }
 
-// checkRefused holds that a handshake failed and that nothing can be read or
-// written after it.
+// checkRefused checks that the handshake failed and that nothing can be read or written
+// after it.
 func checkRefused(t *testing.T, side *Conn, err error, alert tls.AlertError) {
 	t.Helper()
 	if err == nil {
@@ -270,8 +270,7 @@ func testClientOrder(t *testing.T, m mutation, server, client *tls.Config, p *pr
 	checkRefused(t, c, clientErr, m.alert)
 }
 
-// TestAfterHandshake is renegotiation, asked for by either side, and Finished once
-// more.
+// TestAfterHandshake asks for renegotiation from either side, and repeats Finished.
 func TestAfterHandshake(t *testing.T) {
 	for name, test := range map[string]struct {
 		message    message
@@ -305,7 +304,7 @@ func TestAfterHandshake(t *testing.T) {
 			if !test.fromServer && !slices.Equal(sessions.endings, []Ending{AlertEnd}) {
 				t.Errorf("the endings are %v", sessions.endings)
 			}
-			if test.alert != alertNoRenegotiation { // that is a warning
+			if test.alert != alertNoRenegotiation { // which is a warning
 				_, err = from.Read(make([]byte, 1))
 				wantAlert(t, err, "remote error", test.alert)
 			}

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// An output is the writing half of a connection. All but the lock is owned by
-// whoever holds it.
+// An output is the writing half of a connection. Whoever holds the lock owns the
+// other fields.
 type output struct {
 	sync.Mutex
 	err error // permanent
@@ -15,7 +15,7 @@ type output struct {
 	version uint16 // of the records
 	seal    *protection
 
-	// flight holds a handshake's records until flush; nil when records are
+	// flight holds a handshake's records until flush. It is nil if records are
 	// written at once.
 	flight []byte
 	hold   bool
@@ -24,12 +24,12 @@ type output struct {
 	records int64
 
 	fullRecords bool // as Config.DynamicRecordSizingDisabled
-	notified    bool // close_notify was sent, or tried
+	notified    bool // sending close_notify was tried
 	notifyErr   error
 }
 
-// A firstSegment is what surely fits a TCP segment over IPv6: 1280 bytes without
-// the headers, with time stamps.
+// firstSegment surely fits a TCP segment over IPv6: 1280 bytes less the headers,
+// with time stamps.
 const (
 	firstSegment = 1208
 	boostAfter   = 128 << 10
@@ -37,8 +37,8 @@ const (
 
 var recordBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// write sends content in as many records as it takes and returns how much of it
-// went out. The first error is permanent.
+// write sends content in as many records as necessary and returns how much of it
+// was sent. The first error is permanent.
 func (out *output) write(typ recordType, content []byte) (n int, err error) {
 	if out.err != nil {
 		return 0, out.err
@@ -60,7 +60,7 @@ func (out *output) write(typ recordType, content []byte) (n int, err error) {
 	return n, nil
 }
 
-// encode appends one record.
+// encode appends one record to dst.
 func (out *output) encode(dst []byte, typ recordType, content []byte) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, recordHeaderLen)...)
@@ -98,7 +98,7 @@ func (out *output) flush() error {
 	return out.err
 }
 
-// changeCipherSpec sends the message and puts the new keys in force.
+// changeCipherSpec sends the message and switches to the new keys.
 func (out *output) changeCipherSpec(next *protection) error {
 	if _, err := out.write(recordChangeCipherSpec, []byte{1}); err != nil {
 		return err
@@ -107,17 +107,18 @@ func (out *output) changeCipherSpec(next *protection) error {
 	return nil
 }
 
-// fatal tells the peer, if it still can be told, why the connection ends, and
-// lets no more be written. It returns the error that says so.
+// fatal tries to send the failure's alert, and makes every later write fail with the
+// error that it returns.
 func (out *output) fatal(f *failure) error {
-	out.write(recordAlert, []byte{level(f.alert), byte(f.alert)}) // best effort
+	out.write(recordAlert, []byte{level(f.alert), byte(f.alert)}) // best effort: f is the error that counts
 	out.flush()
 	out.err = localError(f)
 	return out.err
 }
 
-// limit is the most content for the next record. A reader can use the first
-// records sooner if each fits a segment; later ones carry as much as they can.
+// limit returns how much content the next record may have. The first records each
+// fit a TCP segment, so that the peer can use them sooner; later ones are as large as
+// possible.
 func (out *output) limit(typ recordType) int {
 	if typ != recordApplicationData || out.fullRecords || out.sent >= boostAfter {
 		return maxPlaintext
@@ -130,8 +131,8 @@ func (out *output) limit(typ recordType) int {
 	return int(min(maxPlaintext, out.records*int64(firstSegment-overhead)))
 }
 
-// A stuckError is the error of a connection on which a write has failed: records
-// may be lost, so no later one could be read.
+// A stuckError is the error of a failed write. It is permanent, because records may
+// be lost and the peer could not read any that follow.
 type stuckError struct{ err net.Error }
 
 func (e stuckError) Error() string   { return e.err.Error() }
@@ -146,5 +147,5 @@ func stuck(err error) error {
 	return err
 }
 
-// closeNotify is the alert as a record's content.
+// closeNotify is the content of a close_notify record.
 var closeNotify = []byte{level(alertCloseNotify), byte(alertCloseNotify)}

@@ -14,29 +14,29 @@ const (
 	aadLen           = sequenceLen + recordHeaderLen
 )
 
-// A protection seals or opens the records of one direction under one key
-// (RFC 5246, section 6.2.3.3). It is owned by whoever holds that direction's lock.
+// A protection seals or opens the records of one direction under one key (RFC 5246,
+// section 6.2.3.3). Whoever holds that direction's lock owns it.
 type protection struct {
 	aead cipher.AEAD
 
-	// explicit is whether the second part of the nonce travels with each
-	// record, as in AES-GCM (RFC 5288, section 3); it is the sequence number.
+	// explicit reports whether each record carries the second part of the nonce, as
+	// with AES-GCM (RFC 5288, section 3); it is the sequence number.
 	// ChaCha20-Poly1305 sends none (RFC 7905, section 2).
 	explicit bool
 	iv       [nonceLen]byte
 	seq      uint64
 
-	// Scratch, here because what an interface's method is given would escape.
+	// Scratch space, kept here so that it does not escape at each call.
 	nonce [nonceLen]byte
 	aad   [aadLen]byte
 }
 
 var (
 	errShortRecord = errors.New("tls12: the record is shorter than its nonce and tag")
-	errSequenceEnd = errors.New("tls12: the sequence numbers are used up")
+	errSequenceEnd = errors.New("tls12: the record sequence numbers are exhausted")
 )
 
-// overhead is by how much a sealed record is longer than its content.
+// overhead returns how much longer a sealed record is than its content.
 func (p *protection) overhead() int { return p.nonceOnWire() + p.aead.Overhead() }
 
 func (p *protection) nonceOnWire() int {
@@ -78,8 +78,8 @@ func (p *protection) open(typ recordType, sealed []byte) ([]byte, error) {
 	return p.aead.Open(sealed[n:n], p.nonce[:], sealed[n:], p.aad[:])
 }
 
-// setNonce builds the nonce from the part on the wire or, where nothing is, from
-// the sequence number.
+// setNonce makes the nonce from its part on the wire or, if there is none, from the
+// sequence number.
 func (p *protection) setNonce(wire []byte) {
 	p.nonce = p.iv
 	if p.explicit {

@@ -19,12 +19,12 @@ const (
 const (
 	recordHeaderLen = 5
 	maxPlaintext    = 1 << 14
-	maxCiphertext   = maxPlaintext + 256 // no suite here needs as much
+	maxCiphertext   = maxPlaintext + 256 // more than the suites of this package need
 	smallBuffer     = 2 << 10
 	largeBuffer     = recordHeaderLen + maxCiphertext
 
-	// How many records may bring nothing before one does: empty application
-	// data, and warnings.
+	// How many empty application data records, and how many warnings, the peer may
+	// send in a row.
 	maxEmpty    = 32
 	maxWarnings = 4
 )
@@ -36,27 +36,27 @@ func putHeader(b []byte, typ recordType, version uint16, length int) {
 	b[3], b[4] = byte(length>>8), byte(length)
 }
 
-// An input is the reading half of a connection. All but the lock is owned by
-// whoever holds it.
+// An input is the reading half of a connection. Whoever holds the lock owns the
+// other fields.
 type input struct {
 	sync.Mutex
 	err error // permanent
 
 	conn       net.Conn
-	buf        []byte // what was read is buf[start:end]
+	buf        []byte // buf[start:end] was read and is not used yet
 	start, end int
-	known      bool // the version is agreed
+	known      bool // the version is agreed on
 
 	open *protection // nil before the peer's ChangeCipherSpec
 
-	data      []byte // application data, in buf, until read
-	handshake []byte // the beginning of a handshake message, or more
-	empty     int    // records of application data without any
+	data      []byte // application data in buf that Read has not returned yet
+	handshake []byte // handshake messages that were not taken yet, the last perhaps in part
+	empty     int    // empty records of application data
 	warnings  int
 }
 
-// record reads one record and returns its type and content, which is valid until
-// the next call.
+// record reads one record and returns its type and content. The content is valid
+// until the next call.
 func (in *input) record() (recordType, []byte, error) {
 	if err := in.fill(recordHeaderLen); err != nil {
 		return 0, nil, err
@@ -78,28 +78,28 @@ func (in *input) record() (recordType, []byte, error) {
 		}
 	}
 	if len(content) > maxPlaintext {
-		return 0, nil, fail(alertRecordOverflow, "a record of %d bytes", len(content))
+		return 0, nil, fail(alertRecordOverflow, "the peer sent a record of %d bytes", len(content))
 	}
 	return typ, content, nil
 }
 
-// checkHeader refuses what is not TLS before more of it is read.
+// checkHeader refuses a record that is not TLS before reading more of it.
 func (in *input) checkHeader(header []byte, length int) error {
 	typ, version := recordType(header[0]), uint16(header[1])<<8|uint16(header[2])
 	switch {
 	case in.known && version != versionTLS12:
-		return fail(alertProtocolVersion, "a record of version %#04x", version)
-	case !in.known && typ == 0x80: // an SSLv2 hello's length
-		return fail(alertProtocolVersion, "an SSLv2 handshake")
+		return fail(alertProtocolVersion, "the peer sent a record of version %#04x", version)
+	case !in.known && typ == 0x80: // the length of an SSLv2 hello
+		return fail(alertProtocolVersion, "the client sent an SSLv2 handshake")
 	case !in.known && (typ != recordHandshake && typ != recordAlert || version>>8 != 3):
 		return notTLS(in.conn, header)
 	case length > maxCiphertext:
-		return fail(alertRecordOverflow, "a record of %d bytes", length)
+		return fail(alertRecordOverflow, "the peer sent a record of %d bytes", length)
 	}
 	return nil
 }
 
-// notTLS is the error that crypto/tls has for this, so that a server can answer
+// notTLS returns the error that crypto/tls returns here, which lets a server answer
 // in plain HTTP.
 func notTLS(conn net.Conn, header []byte) error {
 	err := tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake", Conn: conn}
@@ -108,11 +108,11 @@ func notTLS(conn net.Conn, header []byte) error {
 }
 
 // A transportError is an error of the connection below, on its way to Conn.failed,
-// which unwraps it. It cannot be mistaken for an error of this package, even if
-// that connection is one of this package too.
+// which unwraps it. The wrapper keeps it apart from this package's own errors, even
+// if the connection below is a Conn too.
 type transportError struct{ error }
 
-// fill reads until n bytes are buffered. An end of the stream is io.EOF between
+// fill reads until n bytes are buffered. The end of the stream is io.EOF between
 // records and io.ErrUnexpectedEOF within one.
 func (in *input) fill(n int) error {
 	in.makeRoom(n)
@@ -137,8 +137,8 @@ func (in *input) fill(n int) error {
 	return nil
 }
 
-// makeRoom moves what is buffered, into a larger buffer if need be, so that n
-// bytes from start fit.
+// makeRoom makes room for n bytes from start on, by moving what is buffered and
+// growing the buffer if necessary.
 func (in *input) makeRoom(n int) {
 	if in.start == in.end {
 		in.start, in.end = 0, 0
@@ -157,15 +157,15 @@ func (in *input) makeRoom(n int) {
 	in.start, in.buf = 0, to
 }
 
-// alertWaits is whether the next record has been read already and is an alert.
+// alertWaits reports whether the next record is buffered whole and is an alert.
 func (in *input) alertWaits() bool {
 	waiting := in.buf[in.start:in.end]
 	return len(waiting) >= recordHeaderLen && recordType(waiting[0]) == recordAlert &&
 		len(waiting) >= recordHeaderLen+int(waiting[3])<<8+int(waiting[4])
 }
 
-// nextRecord returns the next record that brings something. io.EOF is the peer's
-// close_notify; the stream's end is a transportError.
+// nextRecord returns the next record that is not ignored. The peer's close_notify is
+// io.EOF; the end of the stream is a transportError.
 func (c *Conn) nextRecord() (recordType, []byte, error) {
 	for {
 		typ, content, err := c.in.record()
@@ -185,8 +185,8 @@ func (c *Conn) nextRecord() (recordType, []byte, error) {
 	}
 }
 
-// countUseless bounds what a peer can have this side decrypt for nothing. The
-// counts do not reset each other.
+// countUseless limits how many ignored records a peer may send. Neither count resets
+// the other.
 func (in *input) countUseless(typ recordType) error {
 	if typ == recordAlert {
 		in.warnings++
@@ -195,14 +195,15 @@ func (in *input) countUseless(typ recordType) error {
 	}
 	switch {
 	case in.warnings > maxWarnings:
-		return fail(alertUnexpectedMessage, "more than %d warnings", maxWarnings)
+		return fail(alertUnexpectedMessage, "the peer sent more than %d warnings", maxWarnings)
 	case in.empty > maxEmpty:
-		return fail(alertUnexpectedMessage, "more than %d empty records", maxEmpty)
+		return fail(alertUnexpectedMessage, "the peer sent more than %d empty records", maxEmpty)
 	}
 	return nil
 }
 
-// useful is whether a record brings something; where none may come, an error.
+// useful reports whether a record has content to handle. It returns an error for a
+// record that is not allowed now.
 func (c *Conn) useful(typ recordType, content []byte) (bool, error) {
 	complete := c.complete.Load()
 	switch typ {
@@ -210,7 +211,7 @@ func (c *Conn) useful(typ recordType, content []byte) (bool, error) {
 		return false, c.peerAlert(content)
 	case recordHandshake:
 		if len(content) == 0 {
-			return false, fail(alertUnexpectedMessage, "an empty handshake record")
+			return false, fail(alertUnexpectedMessage, "the peer sent an empty handshake record")
 		}
 		if !complete {
 			c.in.empty, c.in.warnings = 0, 0
@@ -218,23 +219,23 @@ func (c *Conn) useful(typ recordType, content []byte) (bool, error) {
 	case recordApplicationData:
 		switch {
 		case !complete:
-			return false, fail(alertUnexpectedMessage, "application data during the handshake")
+			return false, fail(alertUnexpectedMessage, "the peer sent application data during the handshake")
 		case len(content) == 0:
 			return false, nil
 		}
 		c.in.empty, c.in.warnings = 0, 0
 	case recordChangeCipherSpec:
 	default:
-		return false, fail(alertUnexpectedMessage, "a record of type %d", typ)
+		return false, fail(alertUnexpectedMessage, "the peer sent a record of type %d, which is unknown", typ)
 	}
 	return true, nil
 }
 
-// peerAlert returns nil for a warning, and the error that ends the connection for
-// any other alert.
+// peerAlert returns nil for a warning. For any other alert it returns the error that
+// ends the connection.
 func (c *Conn) peerAlert(content []byte) error {
 	if len(content) != 2 {
-		return fail(alertUnexpectedMessage, "an alert of %d bytes", len(content))
+		return fail(alertUnexpectedMessage, "the peer sent an alert of %d bytes", len(content))
 	}
 	level, alert := content[0], tls.AlertError(content[1])
 	switch {
@@ -246,11 +247,11 @@ func (c *Conn) peerAlert(content []byte) error {
 	case level == levelFatal:
 		return remoteError(alert)
 	}
-	return fail(alertIllegalParameter, "an alert of level %d", level)
+	return fail(alertIllegalParameter, "the peer sent an alert of level %d", level)
 }
 
-// readChangeCipherSpec puts the peer's new keys in force. No handshake message
-// may span it, and none may come in its place.
+// readChangeCipherSpec reads ChangeCipherSpec and switches to the peer's new keys. No
+// handshake message may span it, and no other record may come instead.
 func (c *Conn) readChangeCipherSpec(next *protection) error {
 	if err := c.in.nothingLeft(); err != nil {
 		return err
@@ -260,7 +261,7 @@ func (c *Conn) readChangeCipherSpec(next *protection) error {
 	case err != nil:
 		return err
 	case typ != recordChangeCipherSpec:
-		return fail(alertUnexpectedMessage, "a record of type %d in place of ChangeCipherSpec", typ)
+		return fail(alertUnexpectedMessage, "the peer sent a record of type %d instead of ChangeCipherSpec", typ)
 	case len(content) != 1 || content[0] != 1:
 		return fail(alertDecodeError, "the ChangeCipherSpec is malformed")
 	}
@@ -268,11 +269,11 @@ func (c *Conn) readChangeCipherSpec(next *protection) error {
 	return nil
 }
 
-// nothingLeft refuses handshake bytes after the last message that the peer could
-// know to send.
+// nothingLeft refuses buffered handshake bytes at the end of a flight, where the peer
+// must wait for an answer.
 func (in *input) nothingLeft() error {
 	if len(in.handshake) > 0 {
-		return fail(alertUnexpectedMessage, "handshake messages after the flight's end")
+		return fail(alertUnexpectedMessage, "the peer sent handshake messages after the end of its flight")
 	}
 	return nil
 }

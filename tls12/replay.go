@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// replay returns a connection from which raw, a handshake message, can be read
-// once, and whose other end is deaf.
+// replay returns a connection that reads raw, a handshake message, in records, and
+// discards what is written.
 func replay(raw []byte) net.Conn {
 	var records bytes.Buffer
 	for len(raw) > 0 {
@@ -30,7 +30,7 @@ type replayed struct {
 func (r *replayed) Read(b []byte) (int, error)  { return r.in.Read(b) }
 func (r *replayed) Write(b []byte) (int, error) { return len(b), nil }
 
-// A firstRecord keeps the first record that is written to it.
+// A firstRecord keeps the first record written to it.
 type firstRecord struct {
 	deadConn
 	record []byte
@@ -53,7 +53,7 @@ func (r *firstRecord) message() (raw []byte, ok bool) {
 	return r.record[recordHeaderLen:], true
 }
 
-// A deadConn is a net.Conn to nowhere.
+// A deadConn is a net.Conn without a peer.
 type deadConn struct{}
 
 func (deadConn) Close() error                     { return nil }

@@ -2,5 +2,6 @@
 
 package tls12
 
-// isReset is never true: here a write in vain costs nothing but itself.
+// isReset reports false: on this platform, writing to a reset connection is
+// harmless.
 func isReset(error) bool { return false }

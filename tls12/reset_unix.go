@@ -7,6 +7,7 @@ import (
 	"syscall"
 )
 
-// isReset is whether the peer has reset the connection, so that nothing can be written
-// either. Some clients end every connection so, and to write costs the process a SIGPIPE.
+// isReset reports whether the peer has reset the connection, so that nothing more
+// can be written. Some clients end every connection with a reset, and a write after
+// it would cost the process a SIGPIPE.
 func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }

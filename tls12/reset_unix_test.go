@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Over a connection that the peer has reset, nothing is tried to be sent.
+// TestResetIsNotWrittenTo checks that nothing is written after the peer has reset the
+// connection.
 func TestResetIsNotWrittenTo(t *testing.T) {
 	near, far := tcpPair(t)
 	counted := &countedConn{Conn: far}
@@ -19,7 +20,7 @@ func TestResetIsNotWrittenTo(t *testing.T) {
 		t.Fatal(clientErr, serverErr)
 	}
 	before := counted.writes.Load()
-	near.(*net.TCPConn).SetLinger(0) // its close is a reset
+	near.(*net.TCPConn).SetLinger(0) // Close resets the connection
 	near.Close()
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func TestResetIsNotWrittenTo(t *testing.T) {
 	}
 }
 
-// A countedConn counts the writes to it.
+// A countedConn counts its writes.
 type countedConn struct {
 	net.Conn
 	writes atomic.Int64

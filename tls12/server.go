@@ -7,11 +7,14 @@ import (
 	"net"
 )
 
-// Server returns the server's side of a connection. The configuration must not be
-// changed afterwards. GetConfigForClient is not called: who chooses this engine
-// for a client has read its ClientHello, and called it. Sessions may be nil, and
-// with Config.SessionTicketsDisabled it is as if it were: nothing is looked up,
-// and nothing stored.
+// Server returns the server's side of a connection over conn. The configuration
+// must not be changed afterwards. Its GetConfigForClient is not called: the caller,
+// who reads the ClientHello to choose this engine, calls it and passes the result.
+//
+// If sessions is nil or Config.SessionTicketsDisabled is set, nothing is looked up
+// or stored.
+//
+// Server returns an error if conn is nil or the configuration cannot be honoured.
 func Server(conn net.Conn, config *tls.Config, sessions Sessions) (*Conn, error) {
 	if conn == nil {
 		return nil, errors.New("tls12: the net.Conn is nil")
@@ -27,7 +30,7 @@ func Server(conn net.Conn, config *tls.Config, sessions Sessions) (*Conn, error)
 	return c, nil
 }
 
-// serverHandshake is RFC 5246, section 7.3.
+// serverHandshake is the server's side of RFC 5246, section 7.3.
 func (c *Conn) serverHandshake(ctx context.Context) error {
 	start := &serverStart{&serverHandshake{c: c, ctx: ctx}}
 	hello, err := start.readClientHello()
@@ -76,8 +79,8 @@ func (h *helloRead) full() error {
 	return finished.sendFinished()
 }
 
-// A serverHandshake is what its states share. Each state has a type, whose one or
-// two methods lead to the next.
+// A serverHandshake is what the states of the handshake share. Each state has its
+// own type, and a method for each step that it allows, which returns the next state.
 type serverHandshake struct {
 	c   *Conn
 	ctx context.Context
@@ -91,7 +94,7 @@ type serverHandshake struct {
 	transcript transcript
 }
 
-// enterSuite starts the transcript, now that its hash is known.
+// enterSuite sets the suite and starts the transcript, whose hash depends on it.
 func (h *serverHandshake) enterSuite(s *suite, keep bool) {
 	h.suite, h.c.agreed.suite = s, s.id
 	h.transcript = transcript{hash: s.hash.New(), keep: keep}
@@ -99,7 +102,7 @@ func (h *serverHandshake) enterSuite(s *suite, keep bool) {
 	h.raw = nil
 }
 
-// verifyConnection asks the configuration for its last word.
+// verifyConnection calls the configuration's VerifyConnection.
 func (c *Conn) verifyConnection() error {
 	if c.config.VerifyConnection == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// sendFlight answers from ServerHello to ServerHelloDone.
+// sendFlight sends the server's flight, from ServerHello to ServerHelloDone.
 func (h *helloRead) sendFlight() (*flightSent, error) {
 	next := &flightSent{serverHandshake: h.serverHandshake}
 	certificate, err := h.c.serverCertificate(h.ctx, h.raw)
@@ -42,11 +42,11 @@ func (h *helloRead) sendFlight() (*flightSent, error) {
 	return next, h.c.flush()
 }
 
-// choose settles the group and the suite.
+// choose chooses the group and the suite.
 func (h *helloRead) choose(certificate *tls.Certificate) error {
 	config := h.c.config
 	if len(h.offer.points) > 0 && !bytes.Contains(h.offer.points, []byte{pointUncompressed}) {
-		return fail(alertIllegalParameter, "the client takes no uncompressed points (RFC 8422, section 5.1)")
+		return fail(alertIllegalParameter, "the client does not accept uncompressed points (RFC 8422, section 5.1)")
 	}
 	h.c.agreed.curve = chooseGroup(config, h.offer.groups)
 	if h.c.agreed.curve == 0 {
@@ -57,7 +57,7 @@ func (h *helloRead) choose(certificate *tls.Certificate) error {
 		return fail(alertInternalError, "the certificate's private key of type %T cannot sign", certificate.PrivateKey)
 	}
 	if !takesCurve(h.offer.groups, signer.Public()) {
-		return fail(alertHandshakeFailure, "the client takes no ECDSA key on the certificate's curve (RFC 8422, section 5.3); it offers %v", h.offer.groups)
+		return fail(alertHandshakeFailure, "the client does not accept ECDSA keys on the certificate's curve (RFC 8422, section 5.3); it offers %v", h.offer.groups)
 	}
 	_, isRSA := signer.Public().(*rsa.PublicKey)
 	s := chooseSuite(config, h.msg.suites, isRSA)
@@ -68,8 +68,9 @@ func (h *helloRead) choose(certificate *tls.Certificate) error {
 	return nil
 }
 
-// newID returns the id for the session that is being made, or nil. An id that
-// the client proposed would tell it that its session resumes.
+// newID returns an id for the new session, or nil for none. It never returns the id
+// that the client proposed, from which the client would conclude that its session
+// resumes.
 func (h *helloRead) newID() []byte {
 	if h.c.sessions == nil || !h.offer.extendedMaster {
 		return nil
@@ -131,7 +132,7 @@ func (h *helloRead) sendKeyExchange(certificate *tls.Certificate, serverRandom [
 	curve := h.c.agreed.curve
 	key, err := curves[curve].GenerateKey(randOf(h.c.config))
 	if err != nil {
-		return nil, fail(alertInternalError, "the key exchange: %w", err)
+		return nil, fail(alertInternalError, "the key exchange failed: %w", err)
 	}
 	exchange := &serverKeyExchangeMsg{group: uint16(curve), public: key.PublicKey().Bytes()}
 	signed := exchange.signed(h.msg.random, serverRandom)
@@ -152,7 +153,7 @@ func (h *helloRead) sendCertificateRequest() error {
 		request.schemes = append(request.schemes, uint16(scheme))
 	}
 	if config.ClientCAs != nil {
-		request.authorities = config.ClientCAs.Subjects() //lint:ignore SA1019 the client is told these and no others
+		request.authorities = config.ClientCAs.Subjects() //lint:ignore SA1019 crypto/tls sends these too
 	}
 	return h.transcript.write(h.c, request)
 }

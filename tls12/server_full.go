@@ -8,13 +8,12 @@ import (
 // flightSent waits for the client's flight.
 type flightSent struct {
 	*serverHandshake
-	id           []byte // of the session being made
+	id           []byte // of the new session; nil for none
 	serverRandom []byte
 	key          *ecdh.PrivateKey
 }
 
-// readCertificate reads the client's certificate if one was asked for, and
-// verifies it.
+// readCertificate reads and verifies the client's certificate, if one was requested.
 func (h *flightSent) readCertificate() (*clientKnown, error) {
 	if h.c.config.ClientAuth >= tls.RequestClientCert {
 		var m certificateMsg
@@ -31,7 +30,7 @@ func (h *flightSent) readCertificate() (*clientKnown, error) {
 	return &clientKnown{h}, nil
 }
 
-// clientKnown knows who the client says it is.
+// clientKnown has verified the client's certificate, if any.
 type clientKnown struct{ *flightSent }
 
 func (h *clientKnown) readKeyExchange() (*keysExchanged, error) {
@@ -51,15 +50,15 @@ func (h *clientKnown) readKeyExchange() (*keysExchanged, error) {
 	return &keysExchanged{h.flightSent, client, server}, nil
 }
 
-// agree is the key exchange itself.
+// agree computes the shared secret.
 func agree(key *ecdh.PrivateKey, public []byte) ([]byte, error) {
 	peer, err := key.Curve().NewPublicKey(public)
 	if err != nil {
-		return nil, fail(alertIllegalParameter, "the peer's share: %w", err)
+		return nil, fail(alertIllegalParameter, "parsing the peer's key share: %w", err)
 	}
 	secret, err := key.ECDH(peer)
 	if err != nil {
-		return nil, fail(alertIllegalParameter, "the key exchange: %w", err)
+		return nil, fail(alertIllegalParameter, "the key exchange failed: %w", err)
 	}
 	return secret, nil
 }
@@ -71,14 +70,13 @@ func (h *clientKnown) master(preMaster []byte) []byte {
 	return masterSecret(h.suite.hash, preMaster, h.msg.random, h.serverRandom)
 }
 
-// keysExchanged has the keys, under which nothing has been sent.
+// keysExchanged has the new keys, which nobody has used yet.
 type keysExchanged struct {
 	*flightSent
 	client, server *protection
 }
 
-// readCertificateVerify lets a client that sent a certificate prove that it has
-// the key.
+// readCertificateVerify verifies that a client which sent a certificate has its key.
 func (h *keysExchanged) readCertificateVerify() (*clientVerified, error) {
 	certificates := h.c.agreed.certificates
 	if len(certificates) > 0 {
@@ -95,7 +93,7 @@ func (h *keysExchanged) readCertificateVerify() (*clientVerified, error) {
 	return &clientVerified{h}, nil
 }
 
-// clientVerified has all of the client but its Finished.
+// clientVerified waits for the client's Finished.
 type clientVerified struct{ *keysExchanged }
 
 func (h *clientVerified) readFinished() (*clientDone, error) {
@@ -107,7 +105,7 @@ func (h *clientVerified) readFinished() (*clientDone, error) {
 	return &clientDone{h.keysExchanged}, nil
 }
 
-// clientDone has a client that has proved all that it can.
+// clientDone has verified the client's Finished.
 type clientDone struct{ *keysExchanged }
 
 func (h *clientDone) sendFinished() error {
@@ -116,7 +114,7 @@ func (h *clientDone) sendFinished() error {
 	return h.c.sendFinished(&h.transcript, h.server, finished)
 }
 
-// store hands the new session over.
+// store passes the new session to the sessions.
 func (h *clientDone) store() {
 	if h.c.sessions == nil {
 		return

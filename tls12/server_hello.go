@@ -10,8 +10,8 @@ import (
 // serverStart waits for the ClientHello.
 type serverStart struct{ *serverHandshake }
 
-// readClientHello reads the ClientHello and refuses what no handshake could come
-// of, full or abbreviated.
+// readClientHello reads the ClientHello, and refuses one that allows neither a full
+// nor an abbreviated handshake.
 func (h *serverStart) readClientHello() (*helloRead, error) {
 	var err error
 	if h.raw, err = h.c.readMessage(&h.msg); err != nil {
@@ -36,7 +36,7 @@ func (h *serverStart) readClientHello() (*helloRead, error) {
 	return &helloRead{h.serverHandshake}, nil
 }
 
-// check refuses other versions, what was agreed by somebody else, and downgrades.
+// check refuses other versions, renegotiation and downgrades.
 func (h *serverStart) check() error {
 	switch versions := h.offer.versions; {
 	case len(versions) > 0 && !slices.Contains(versions, versionTLS12):
@@ -46,9 +46,9 @@ func (h *serverStart) check() error {
 	case !slices.Contains(h.msg.compressions, compressionNone):
 		return fail(alertIllegalParameter, "the client insists on compression")
 	case len(h.offer.renegotiationOld) != 0:
-		return fail(alertHandshakeFailure, "a first handshake that renegotiates (RFC 5746, section 3.6)")
+		return fail(alertHandshakeFailure, "the client takes the first handshake for a renegotiation (RFC 5746, section 3.6)")
 	case slices.Contains(h.msg.suites, fallbackSCSV) && allowsTLS13(h.c.config):
-		return fail(alertInappropriateFallback, "the client fell back from a version that this server has (RFC 7507)")
+		return fail(alertInappropriateFallback, "the client fell back from a version that this server supports (RFC 7507)")
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (h *serverStart) clientHello() *ClientHello {
 	}
 }
 
-// helloRead has the ClientHello and decides which handshake it is.
+// helloRead has the ClientHello, which tells which handshake follows.
 type helloRead struct{ *serverHandshake }
 
 // lookUp returns the session to resume, or nil for a full handshake.
@@ -88,7 +88,8 @@ func (h *helloRead) lookUp() (*Session, error) {
 	return s, nil
 }
 
-// newServerHello returns what full and abbreviated handshakes have in common.
+// newServerHello returns a ServerHello with what full and abbreviated handshakes
+// share.
 func (h *helloRead) newServerHello(s *suite, id []byte) (*serverHelloMsg, error) {
 	random, err := newRandom(h.c.config)
 	if err != nil {

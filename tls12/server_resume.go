@@ -1,6 +1,7 @@
 package tls12
 
-// sendResumption answers with the session's id, and finishes first.
+// sendResumption sends the server's flight of an abbreviated handshake, up to and
+// including Finished.
 func (h *helloRead) sendResumption(s *Session) (*resumptionSent, error) {
 	h.enterSuite(suiteByID(s.CipherSuite), false)
 	hello, err := h.newServerHello(h.suite, h.msg.sessionID)
@@ -26,7 +27,7 @@ func (h *helloRead) sendResumption(s *Session) (*resumptionSent, error) {
 	return &resumptionSent{h.serverHandshake, s, client}, nil
 }
 
-// restore takes over what the session's first handshake agreed on.
+// restore restores what the session's full handshake agreed on.
 func (h *helloRead) restore(s *Session) {
 	agreed := &h.c.agreed
 	agreed.resumed = true
@@ -35,7 +36,8 @@ func (h *helloRead) restore(s *Session) {
 	agreed.staple, agreed.timestamps = s.OCSPResponse, s.SignedCertificateTimestamps
 }
 
-// resumptionSent waits for the proof that the client has the session's secret.
+// resumptionSent waits for the client's Finished, which proves that it has the
+// session's secret.
 type resumptionSent struct {
 	*serverHandshake
 	session *Session

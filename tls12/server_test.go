@@ -15,7 +15,7 @@ import (
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
-// mapSessions is the plainest Sessions.
+// mapSessions keeps sessions in a map.
 type mapSessions struct {
 	mu      sync.Mutex
 	byID    map[string]*Session
@@ -73,14 +73,15 @@ func (m *mapSessions) Ended(_ *Session, how Ending) {
 	m.endings = append(m.endings, how)
 }
 
-// counts are lookups, newIDs, stored and resumed.
+// counts returns how often Lookup and NewID ran, and how many sessions were stored and
+// resumed.
 func (m *mapSessions) counts() [4]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return [4]int{m.lookups, m.newIDs, m.stored, m.resumed}
 }
 
-// connect runs one handshake of this package's two sides, which must succeed.
+// connect runs a handshake between both sides of this package, which must succeed.
 func connect(t testing.TB, client, server *tls.Config, sessions Sessions, proposed *Session) (*Conn, *Conn) {
 	t.Helper()
 	clientConn, serverConn := tcpPair(t)
@@ -103,8 +104,8 @@ func establish(t testing.TB, client, server *tls.Config, sessions Sessions) *Ses
 	return made
 }
 
-// TestAbbreviated resumes and holds that both sides see what the first handshake
-// agreed on, under every suite, with a client certificate.
+// TestAbbreviated checks that both sides of a resumption see what the full handshake agreed
+// on, for every suite, with a client certificate.
 func TestAbbreviated(t *testing.T) {
 	for _, id := range allowedSuites(&tls.Config{}) {
 		t.Run(tls.CipherSuiteName(id), func(t *testing.T) {
@@ -160,8 +161,8 @@ func checkAbbreviated(t *testing.T, c, s *Conn, id uint16) {
 	}
 }
 
-// TestStoredBeforeFinished holds that a client which has the server's Finished may
-// resume at once: the session was stored before.
+// TestStoredBeforeFinished checks that the session is stored before the server's Finished
+// is sent, so that the client may resume at once.
 func TestStoredBeforeFinished(t *testing.T) {
 	sessions := &mapSessions{}
 	clientConn, serverConn := tcpPair(t)
@@ -178,7 +179,7 @@ func TestStoredBeforeFinished(t *testing.T) {
 	}
 }
 
-// TestSessionFields compares what the two sides keep of one session.
+// TestSessionFields compares what the two sides keep of a session.
 func TestSessionFields(t *testing.T) {
 	client, server, sessions := clientConfig(t), serverConfig(t), &mapSessions{}
 	made := establish(t, client, server, sessions)
@@ -202,15 +203,15 @@ func (o *oneSession) Lookup(ctx context.Context, hello *ClientHello, id []byte) 
 	return o.session
 }
 
-// change returns a copy of s that f has changed.
+// change returns a copy of s, changed by f.
 func change(s *Session, f func(*Session)) *Session {
 	other := *s
 	f(&other)
 	return &other
 }
 
-// TestNotResumable holds that a session which the protocol forbids to resume
-// means a full handshake and nothing worse, whatever Lookup says.
+// TestNotResumable checks that a session which the protocol forbids to resume leads to a
+// full handshake and nothing worse, whatever Lookup returns.
 func TestNotResumable(t *testing.T) {
 	made := establish(t, clientConfig(t), serverConfig(t), &mapSessions{})
 	for name, f := range map[string]func(*Session){
@@ -239,8 +240,8 @@ func TestNotResumable(t *testing.T) {
 	}
 }
 
-// TestSuiteOfSession holds that a session resumes under its own suite or not at
-// all (CVE-2010-4180, CVE-2008-7270), and is not changed by who proposes it.
+// TestSuiteOfSession checks that a session resumes only under its own suite (CVE-2010-4180,
+// CVE-2008-7270), and that proposing it does not change it.
 func TestSuiteOfSession(t *testing.T) {
 	client, server := clientConfig(t), serverConfig(t)
 	client.CipherSuites = []uint16{ecdsaAES256.id}
@@ -265,8 +266,8 @@ func TestSuiteOfSession(t *testing.T) {
 	}
 }
 
-// TestImmutableSession resumes one session on many connections at once: they only
-// read it (CVE-2010-3864, CVE-2014-3509). The race detector watches.
+// TestImmutableSession resumes one session on many connections at once. The race detector
+// checks that they only read it (CVE-2010-3864, CVE-2014-3509).
 func TestImmutableSession(t *testing.T) {
 	client, server, sessions := clientConfig(t), serverConfig(t), &mapSessions{}
 	made := establish(t, client, server, sessions)
@@ -290,8 +291,8 @@ func TestImmutableSession(t *testing.T) {
 	}
 }
 
-// TestTicketsDisabled holds that Config.SessionTicketsDisabled closes this path
-// too (CVE-2014-7189).
+// TestTicketsDisabled checks that Config.SessionTicketsDisabled disables resumption by
+// session id too (CVE-2014-7189).
 func TestTicketsDisabled(t *testing.T) {
 	made := establish(t, clientConfig(t), serverConfig(t), &mapSessions{})
 	server := serverConfig(t)
@@ -306,15 +307,15 @@ func TestTicketsDisabled(t *testing.T) {
 	}
 }
 
-// withoutExtendedMaster removes the extension from a ClientHello on its way.
+// withoutExtendedMaster removes the extension from a ClientHello.
 func withoutExtendedMaster(_ int, records [][]byte) [][]byte {
 	return editClientHello(records, func(m *clientHelloMsg) {
 		m.extensions.list = slices.DeleteFunc(m.extensions.list, func(e extension) bool { return e.kind == extExtendedMasterSecret })
 	})
 }
 
-// TestExtendedMasterDropped is RFC 7627, section 5.3: a session with the extended
-// master secret, proposed without it, ends the handshake.
+// TestExtendedMasterDropped checks RFC 7627, section 5.3: a session with the extended master
+// secret, proposed without it, ends the handshake.
 func TestExtendedMasterDropped(t *testing.T) {
 	sessions := &mapSessions{}
 	made := establish(t, clientConfig(t), serverConfig(t), sessions)
@@ -335,8 +336,8 @@ func TestExtendedMasterDropped(t *testing.T) {
 	}
 }
 
-// TestNoExtendedMaster is a client without the extended master secret: it is
-// served, and nothing is kept.
+// TestNoExtendedMaster checks that a client without the extended master secret is served,
+// and that no session is made.
 func TestNoExtendedMaster(t *testing.T) {
 	sessions := &mapSessions{}
 	clientConn, serverConn := tcpPair(t)
@@ -385,7 +386,7 @@ func (c *hashlessClient) handshake(ctx context.Context) error {
 	return hello.full()
 }
 
-// TestIDs holds which ids a ServerHello may carry.
+// TestIDs checks which ids a ServerHello may carry.
 func TestIDs(t *testing.T) {
 	for name, test := range map[string]struct {
 		id   []byte
@@ -423,7 +424,7 @@ type fixedID struct {
 
 func (f *fixedID) NewID(context.Context, *ClientHello) []byte { return f.id }
 
-// TestCallbacks holds which of the configuration's callbacks run when.
+// TestCallbacks checks which of the configuration's callbacks run when.
 func TestCallbacks(t *testing.T) {
 	client, server, sessions := clientConfig(t), serverConfig(t), &mapSessions{}
 	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, certificateOf(t, "rsa-2048").pool

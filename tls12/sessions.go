@@ -14,48 +14,50 @@ import (
 	"time"
 )
 
-// Sessions is a server's session cache as the engine sees it. Its methods are
-// called on the handshake's goroutine, under no lock but the connection's own,
-// with the context of the handshake; they must honour it, and not call the
-// connection's methods. They are called for many connections at once.
+// Sessions is a server's session cache as the engine sees it.
 //
-// What a client sends is hostile until its Finished is verified: until then only
-// Lookup and NewID are called.
+// The engine calls its methods on the goroutine that runs the handshake, for many
+// connections at once, holding no lock but the connection's own. They must honour
+// the context, which is the handshake's, and must not call the connection's methods.
+//
+// A client is hostile until its Finished is verified. Before that, the engine calls
+// only Lookup and NewID.
 type Sessions interface {
-	// Lookup returns the session that the client may resume, or nil. It is
-	// called once for each ClientHello that proposes an id, which has 1 to 32
-	// bytes, and is to be copied if it is kept. Every decision is its own: the
-	// engine only repeats [ClientHello.MayResume].
+	// Lookup returns the session that the client may resume, or nil. It is called
+	// once for a ClientHello that proposes an id, which has 1 to 32 bytes and must
+	// be copied to be kept. Lookup decides alone whether the session resumes: the
+	// engine adds only the protocol's rules, which are ClientHello.MayResume.
 	Lookup(ctx context.Context, hello *ClientHello, id []byte) *Session
 
 	// NewID returns the id, of at most 32 bytes, for the session that a full
-	// handshake is about to make, or nil for none. It is not called for a
-	// session that could not be resumed.
+	// handshake is about to make, or nil if it is to make none. It is not called
+	// for a session that could not be resumed.
 	NewID(ctx context.Context, hello *ClientHello) []byte
 
-	// Completed is called when a full handshake is complete but for the server's
-	// Finished: the client's is verified, and the client may resume at once. s
-	// is nil if no session was made that could be resumed.
+	// Completed is called at the end of a full handshake, when the client's
+	// Finished is verified and the server's is about to be sent; the client may
+	// resume as soon as it has that. s is nil if the handshake made no session that
+	// can be resumed.
 	Completed(ctx context.Context, hello *ClientHello, s *Session)
 
-	// Resumed is called when an abbreviated handshake is complete: the client's
-	// Finished, which proves that it has the secret, is verified. If the session
-	// was removed after Lookup returned it, the implementation finds out here: the
-	// connection goes on, because its handshake began before the removal, but
-	// nothing made from the session may be stored.
+	// Resumed is called at the end of an abbreviated handshake, when the client's
+	// Finished is verified, which proves that the client has the session's secret.
+	// If the session was removed after Lookup returned it, the implementation finds
+	// out here: the connection goes on, because its handshake began before the
+	// removal, but nothing made from the session may be stored.
 	Resumed(ctx context.Context, hello *ClientHello, s *Session)
 
-	// Ended is called at most once for a connection, after Completed or Resumed
-	// with the same session, and says how the connection ended. It comes from Read,
-	// Close or the end of a handshake, and holds that up. A connection that is
-	// neither closed nor read to its end says nothing.
+	// Ended is called when a connection ends for which Completed or Resumed was
+	// called with s, at most once. It runs within Read, Close or the end of the
+	// handshake, which wait for it. It is not called for a connection that is
+	// neither closed nor read to its end.
 	Ended(s *Session, how Ending)
 }
 
 // An Ending is how a connection ended.
 type Ending int
 
-// The endings, as libssl distinguishes them.
+// The endings, distinguished as in libssl.
 const (
 	CleanEnd   Ending = iota // Close or CloseWrite, even if the peer did not take close_notify
 	UncleanEnd               // the transport ended without close_notify, or Close interrupted a Write or the handshake
@@ -66,9 +68,9 @@ func (e Ending) String() string {
 	return [...]string{"clean", "unclean", "alert"}[e]
 }
 
-// A Session is what a full handshake agreed on. It is immutable: nobody may
-// change what its fields refer to. MasterSecret is a live key; printing or
-// encoding a Session shows neither it nor the id.
+// A Session is what a full handshake agreed on. It is immutable, and so is what its
+// fields refer to. MasterSecret is a live key: printing or encoding a Session shows
+// neither it nor the id.
 type Session struct {
 	ID                   []byte `json:"-"`
 	MasterSecret         []byte `json:"-"` // 48 bytes
@@ -76,30 +78,30 @@ type Session struct {
 	ExtendedMasterSecret bool
 	CreatedAt            time.Time
 
-	ServerName string      // that the client asked for
-	ALPN       string      // of the first handshake; each one negotiates its own
-	CurveID    tls.CurveID // of the first handshake's key exchange
+	ServerName string      // that the client asked for, or ""
+	ALPN       string      // of the full handshake; each handshake negotiates its own
+	CurveID    tls.CurveID // of the full handshake's key exchange
 
-	// ServerNotAfter is when the server's certificate expires that the full
-	// handshake used. It is zero if unknown.
+	// ServerNotAfter is when the certificate expires that the server used in the
+	// full handshake. It is zero if unknown.
 	ServerNotAfter time.Time
 
-	// Of the peer, and what was verified of it.
+	// What the peer sent in the full handshake, and the chains verified then.
 	PeerCertificates            []*x509.Certificate
 	VerifiedChains              [][]*x509.Certificate
 	OCSPResponse                []byte
 	SignedCertificateTimestamps [][]byte
 }
 
-// String names the session without anything secret.
+// String describes the session without its id and secret.
 func (s Session) String() string {
 	return fmt.Sprintf("tls12.Session(%s, created %s)", tls.CipherSuiteName(s.CipherSuite), s.CreatedAt.Format(time.RFC3339))
 }
 
-// Format is String for every verb.
+// Format prints String for every verb.
 func (s Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// LogValue is String.
+// LogValue returns String.
 func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 var (
@@ -107,36 +109,36 @@ var (
 	_ slog.LogValuer = Session{}
 )
 
-// A ClientHello is what a client offers. It is immutable.
+// A ClientHello is what a client offers. It must not be changed.
 type ClientHello struct {
-	Conn net.Conn // the connection below; not to be read or written
+	Conn net.Conn // the connection below, which must not be read, written or closed
 
 	ServerName           string // SNI, or ""
 	Protocols            []string
-	ALPN                 string // the protocol that was chosen, or ""
+	ALPN                 string // the protocol chosen from Protocols, or ""
 	CipherSuites         []uint16
 	Extensions           []uint16
 	ExtendedMasterSecret bool
-	SessionTicket        bool // the extension is there; the engine has no tickets
+	SessionTicket        bool // the client offers to take tickets, which this engine does not issue
 
 	config *tls.Config
 }
 
-// Why a session cannot be resumed by the protocol's own rules.
+// Errors of [ClientHello.MayResume].
 var (
 	ErrMalformed        = errors.New("tls12: the session has no usable master secret")
 	ErrSuiteNotOffered  = errors.New("tls12: the client does not offer the session's cipher suite")
 	ErrSuiteNotAllowed  = errors.New("tls12: the session's cipher suite is not enabled")
 	ErrNoExtendedMaster = errors.New("tls12: the session has no extended master secret")
 
-	// ErrExtendedMasterDropped is the one that aborts the handshake (RFC 7627,
-	// section 5.3).
+	// ErrExtendedMasterDropped is the only one that ends the handshake (RFC 7627,
+	// section 5.3). The others lead to a full handshake.
 	ErrExtendedMasterDropped = errors.New("tls12: the session has an extended master secret and the client offers none")
 )
 
-// MayResume returns nil if the protocol lets this client resume s, and otherwise
-// why not. The engine asks it of each session that Lookup returns; a Lookup that
-// spends something on its answer can ask before.
+// MayResume returns nil if the protocol allows this client to resume s, and otherwise
+// an error of this package, such as [ErrSuiteNotOffered]. The engine calls it for every session that Lookup returns.
+// A Lookup that uses the session up can call it first.
 func (h *ClientHello) MayResume(s *Session) error {
 	switch {
 	case len(s.MasterSecret) != masterSecretLen || bytes.Equal(s.MasterSecret, make([]byte, masterSecretLen)):

@@ -11,7 +11,8 @@ import (
 	"slices"
 )
 
-// allSchemes are the signatures of this package, as it lists them to a peer.
+// allSchemes are the signature schemes of this package, in the order in which it
+// offers them.
 var allSchemes = []tls.SignatureScheme{
 	tls.PSSWithSHA256, tls.ECDSAWithP256AndSHA256, tls.Ed25519,
 	tls.PSSWithSHA384, tls.PSSWithSHA512,
@@ -19,7 +20,7 @@ var allSchemes = []tls.SignatureScheme{
 	tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512,
 }
 
-// hashOf is the hash of a scheme; zero for Ed25519, which has its own.
+// hashOf returns the hash of a scheme, or zero for Ed25519, which has its own.
 func hashOf(scheme tls.SignatureScheme) crypto.Hash {
 	switch scheme {
 	case tls.PSSWithSHA256, tls.PKCS1WithSHA256, tls.ECDSAWithP256AndSHA256:
@@ -32,7 +33,8 @@ func hashOf(scheme tls.SignatureScheme) crypto.Hash {
 	return 0
 }
 
-// pssOptions is RFC 8446, section 4.2.3: the salt is as long as the hash.
+// pssOptions returns the options of RFC 8446, section 4.2.3: the salt has the length
+// of the hash.
 func pssOptions(h crypto.Hash) *rsa.PSSOptions {
 	return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}
 }
@@ -41,7 +43,8 @@ func isPSS(scheme tls.SignatureScheme) bool {
 	return scheme == tls.PSSWithSHA256 || scheme == tls.PSSWithSHA384 || scheme == tls.PSSWithSHA512
 }
 
-// schemesOf lists what a key can sign. In TLS 1.2 an ECDSA scheme names no curve.
+// schemesOf returns the schemes that a key can sign with. In TLS 1.2 an ECDSA scheme
+// does not name a curve.
 func schemesOf(public crypto.PublicKey) []tls.SignatureScheme {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
@@ -56,8 +59,8 @@ func schemesOf(public crypto.PublicKey) []tls.SignatureScheme {
 	return nil
 }
 
-// takesCurve is whether a client takes a server's key: in TLS 1.2 the groups that
-// it offers bind ECDSA keys, too (RFC 8422, section 5.3).
+// takesCurve reports whether a client accepts a server's key. In TLS 1.2 the groups
+// that it offers restrict ECDSA keys too (RFC 8422, section 5.3).
 func takesCurve(offered []tls.CurveID, public crypto.PublicKey) bool {
 	key, ok := public.(*ecdsa.PublicKey)
 	if !ok {
@@ -71,7 +74,7 @@ func takesCurve(offered []tls.CurveID, public crypto.PublicKey) bool {
 	return false
 }
 
-// curveNames are the curves of ECDSA keys, as package elliptic calls them.
+// curveNames are the names that package elliptic has for the curves of ECDSA keys.
 var curveNames = map[tls.CurveID]string{tls.CurveP256: "P-256", tls.CurveP384: "P-384", tls.CurveP521: "P-521"}
 
 var rsaSchemes = []tls.SignatureScheme{
@@ -79,8 +82,8 @@ var rsaSchemes = []tls.SignatureScheme{
 	tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512,
 }
 
-// minRSASize is the least modulus, in bytes, that a scheme's encoding fits (RFC
-// 8017, sections 9.1.1 and 9.2).
+// minRSASize returns the least length of a modulus, in bytes, that the scheme's
+// encoding fits (RFC 8017, sections 9.1.1 and 9.2).
 func minRSASize(scheme tls.SignatureScheme) int {
 	const digestInfo, padding = 19, 11
 	size := hashOf(scheme).Size()
@@ -90,7 +93,7 @@ func minRSASize(scheme tls.SignatureScheme) int {
 	return size + digestInfo + padding
 }
 
-// chooseScheme returns the first of the peer's that the certificate can sign.
+// chooseScheme returns the peer's first scheme that the certificate can sign with.
 func chooseScheme(certificate *tls.Certificate, public crypto.PublicKey, offered []tls.SignatureScheme) (tls.SignatureScheme, bool) {
 	possible := schemesOf(public)
 	for _, scheme := range offered {
@@ -102,7 +105,7 @@ func chooseScheme(certificate *tls.Certificate, public crypto.PublicKey, offered
 	return 0, false
 }
 
-// sign signs a message with a scheme that the peer offers.
+// sign signs a message with a scheme that the peer offers, and returns both.
 func sign(config *tls.Config, certificate *tls.Certificate, offered []tls.SignatureScheme, message []byte) (uint16, []byte, error) {
 	signer, ok := certificate.PrivateKey.(crypto.Signer)
 	if !ok {
@@ -123,11 +126,11 @@ func sign(config *tls.Config, certificate *tls.Certificate, offered []tls.Signat
 	return uint16(scheme), signature, nil
 }
 
-// verify checks a peer's signature of a message.
+// verify checks a peer's signature over a message.
 func verify(public crypto.PublicKey, scheme uint16, message, signature []byte) error {
 	s := tls.SignatureScheme(scheme)
 	if !slices.Contains(schemesOf(public), s) {
-		return fail(alertIllegalParameter, "a signature of scheme %v under a key of type %T", s, public)
+		return fail(alertIllegalParameter, "the peer signed with scheme %v under a key of type %T", s, public)
 	}
 	if !verifies(public, s, message, signature) {
 		return fail(alertDecryptError, "the peer's signature is wrong")

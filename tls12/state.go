@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An agreement is what a handshake agrees on, beside the secrets.
+// An agreement is what a handshake agrees on, apart from the secrets.
 type agreement struct {
 	resumed        bool
 	extendedMaster bool
@@ -24,14 +24,15 @@ type agreement struct {
 	unique         []byte // the first Finished (RFC 5929, section 3)
 }
 
-// ConnectionState completes the handshake, as net/http needs it, and returns what
-// it agreed on; after a handshake that failed, what it had agreed on until then.
+// ConnectionState completes the handshake, because net/http relies on that, and
+// returns what it agreed on. If the handshake failed, HandshakeComplete is false and
+// the other fields say what had been agreed on.
 func (c *Conn) ConnectionState() tls.ConnectionState {
-	c.Handshake() // HandshakeComplete says how it went
+	c.Handshake() // the state says whether it failed
 	return c.state()
 }
 
-// state is ConnectionState within the handshake.
+// state returns the ConnectionState within the handshake.
 func (c *Conn) state() tls.ConnectionState {
 	a, s := &c.agreed, blankState()
 	s.HandshakeComplete = c.complete.Load()
@@ -50,13 +51,13 @@ func (c *Conn) state() tls.ConnectionState {
 	return s
 }
 
-// blankState is a state whose ExportKeyingMaterial returns an error. That of a
+// blankState is a state whose ExportKeyingMaterial returns an error. The method of a
 // zero tls.ConnectionState would panic.
 var blankState = sync.OnceValue(func() tls.ConnectionState {
 	return tls.Server(nil, &tls.Config{Renegotiation: tls.RenegotiateFreelyAsClient}).ConnectionState()
 })
 
-// newSession returns the session that a full handshake has made.
+// newSession returns the session that a full handshake made.
 func (c *Conn) newSession(id, master []byte) *Session {
 	a := &c.agreed
 	return &Session{

@@ -12,13 +12,13 @@ import (
 )
 
 // A suite is a cipher suite: ECDHE with signatures of one kind, an AEAD, and the
-// hash of its pseudorandom function.
+// hash of the pseudorandom function.
 type suite struct {
 	id     uint16
 	rsa    bool // signed with RSA; otherwise with ECDSA or EdDSA
 	hash   crypto.Hash
 	keyLen int
-	ivLen  int // of the part that the key block holds
+	ivLen  int // of the part that comes from the key block
 
 	aead func(key []byte) (cipher.AEAD, error)
 }
@@ -32,13 +32,13 @@ var (
 	rsaChaCha20   = &suite{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, true, crypto.SHA256, 32, nonceLen, chacha20poly1305.New}
 )
 
-// The orders of preference: AES first where both sides have hardware for it.
+// The orders of preference. AES comes first if both sides have hardware for it.
 var (
 	aesFirst    = []*suite{ecdsaAES128, rsaAES128, ecdsaAES256, rsaAES256, ecdsaChaCha20, rsaChaCha20}
 	chachaFirst = []*suite{ecdsaChaCha20, rsaChaCha20, ecdsaAES128, rsaAES128, ecdsaAES256, rsaAES256}
 )
 
-// signalling suites say something else than that they are supported.
+// Signalling suites, which are values in the list of suites but not cipher suites.
 const (
 	renegotiationSCSV uint16 = 0x00ff // RFC 5746, section 3.3
 	fallbackSCSV             = tls.TLS_FALLBACK_SCSV
@@ -52,10 +52,10 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// isGCM is whether the suite's nonce has a part on the wire.
+// isGCM reports whether each record carries a part of the nonce.
 func (s *suite) isGCM() bool { return s.ivLen < nonceLen }
 
-// protect returns the protection of one direction under its part of the key block.
+// protect returns the protection of one direction under its keys.
 func (s *suite) protect(key, iv []byte) (*protection, error) {
 	aead, err := s.aead(key)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *suite) protect(key, iv []byte) (*protection, error) {
 	return p, nil
 }
 
-// suiteByID returns the suite, or nil if it is none of this package's.
+// suiteByID returns the suite, or nil if this package does not have it.
 func suiteByID(id uint16) *suite {
 	for _, s := range aesFirst {
 		if s.id == id {
@@ -76,13 +76,13 @@ func suiteByID(id uint16) *suite {
 	return nil
 }
 
-// allowsSuite is whether config, if there is one, enables a suite.
+// allowsSuite reports whether config enables a suite. A nil config enables all.
 func allowsSuite(config *tls.Config, id uint16) bool {
 	return config == nil || config.CipherSuites == nil || slices.Contains(config.CipherSuites, id)
 }
 
-// chooseSuite returns the suite for a full handshake, or nil: as in crypto/tls,
-// the first by this package's preference that both sides know and the
+// chooseSuite returns the suite for a full handshake, or nil. As in crypto/tls, it is
+// the first in this package's order of preference that both sides support and the
 // certificate's key can sign for.
 func chooseSuite(config *tls.Config, offered []uint16, rsa bool) *suite {
 	for _, s := range preference(offered) {
@@ -93,8 +93,8 @@ func chooseSuite(config *tls.Config, offered []uint16, rsa bool) *suite {
 	return nil
 }
 
-// preference puts AES first if the processor has it in hardware and the client,
-// who puts what it does well first, seems to have it too.
+// preference puts AES first if the processor has hardware for it and the client seems
+// to have it too: clients list first what is fast for them.
 func preference(offered []uint16) []*suite {
 	if !fastAES() {
 		return chachaFirst
@@ -110,7 +110,7 @@ func preference(offered []uint16) []*suite {
 	return chachaFirst
 }
 
-// firstKnown is whether crypto/tls knows a suite, and whether it is AES-GCM with
+// firstKnown reports whether crypto/tls knows a suite, and whether it is AES-GCM with
 // forward secrecy.
 func firstKnown(id uint16) (known, gcm bool) {
 	switch id {
@@ -123,7 +123,7 @@ func firstKnown(id uint16) (known, gcm bool) {
 	return slices.Contains(knownElsewhere(), id), false
 }
 
-// knownElsewhere lists what crypto/tls knows beside this package's suites.
+// knownElsewhere lists the suites of crypto/tls.
 var knownElsewhere = sync.OnceValue(func() []uint16 {
 	var ids []uint16
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
@@ -132,11 +132,11 @@ var knownElsewhere = sync.OnceValue(func() []uint16 {
 	return ids
 })
 
-// fastAES is whether crypto/tls finds that this processor does AES-GCM in
-// hardware. It puts the suites of its own ClientHello in that order.
+// fastAES reports whether crypto/tls finds hardware for AES-GCM. The order of the
+// suites in its ClientHello shows that.
 var fastAES = sync.OnceValue(func() bool {
 	var hello firstRecord
-	tls.Client(&hello, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}).Handshake() // fails: nobody answers
+	tls.Client(&hello, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}).Handshake() // fails, because nobody answers
 	message, ok := hello.message()
 	var m clientHelloMsg
 	return ok && parseMessage(&m, message) && len(m.suites) > 0 && suiteByID(m.suites[0]) != nil && suiteByID(m.suites[0]).isGCM()

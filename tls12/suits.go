@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// HasSuite reports whether this engine has the cipher suite of that id.
+// HasSuite reports whether this engine supports the cipher suite id.
 func HasSuite(id uint16) bool { return suiteByID(id) != nil }
 
-// Suits reports whether a server of this package can serve the client as well as
-// one of crypto/tls under the same configuration: whichever of its certificates
-// is chosen, there is a suite, a group and a signature scheme that both have. A
-// client that needs what this engine refuses is one for crypto/tls, and so are all
-// in FIPS 140-3 mode, whose rules for TLS are written there.
+// Suits reports whether a server of this package can serve the client as well as one
+// of crypto/tls under the same configuration: for whichever certificate it chooses,
+// both sides have a suite, a group and a signature scheme in common. It reports false
+// for a configuration that this package cannot honour, and for every client in FIPS
+// 140-3 mode, whose rules for TLS only crypto/tls implements.
 func Suits(config *tls.Config, hello *tls.ClientHelloInfo) bool {
 	return checkServerConfig(config) == nil &&
 		(len(hello.SupportedPoints) == 0 || slices.Contains(hello.SupportedPoints, pointUncompressed)) &&
@@ -23,9 +23,9 @@ func Suits(config *tls.Config, hello *tls.ClientHelloInfo) bool {
 		suitsCertificates(config, hello)
 }
 
-// suitsCertificates asks for the key of each certificate there is. Where a
-// function chooses one, its key may be of any kind; if it is an ECDSA key, it is
-// taken to be on P-256.
+// suitsCertificates checks the key of every certificate that may be chosen. If a
+// function chooses it, the key may be of any type; an ECDSA key is then assumed to be
+// on P-256.
 func suitsCertificates(config *tls.Config, hello *tls.ClientHelloInfo) bool {
 	if config.GetCertificate != nil || len(config.Certificates) == 0 {
 		return slices.Contains(hello.SupportedCurves, tls.CurveP256) &&

@@ -33,9 +33,9 @@ func rawChains(chains [][]*x509.Certificate) (raw [][][]byte) {
 	return raw
 }
 
-// TestVerifyPeerCertificate holds that a server calls VerifyPeerCertificate when
-// crypto/tls does and with the same arguments: also without certificates, if one
-// was requested and the client has none.
+// TestVerifyPeerCertificate checks that a server calls VerifyPeerCertificate when crypto/tls
+// does, with the same arguments: also without certificates, if one was requested and the
+// client has none.
 func TestVerifyPeerCertificate(t *testing.T) {
 	ca, tomorrow := testca.Root("ca", testca.ECDSA), time.Now().Add(24*time.Hour)
 	clients := map[string]tls.Certificate{
