@@ -23,11 +23,11 @@ const (
 
 // An exchange is one request on its way, and its answer.
 type exchange struct {
-	proxy   *HTTP
-	in      *http.Request
-	cert    certHeaders
-	cancel  context.CancelFunc
-	control *http.ResponseController
+	proxy      *HTTP
+	in         *http.Request
+	clientCert string // the value of Client-Cert, "" for none
+	cancel     context.CancelFunc
+	control    *http.ResponseController
 
 	// Of the handler's goroutine; the body is set before the request is sent.
 	body     *requestBody // nil for none
@@ -140,7 +140,9 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	strip(out.Header)
 	strip(out.Trailer)
 	setForwarded(out.Header, in)
-	x.cert.set(out.Header)
+	if x.clientCert != "" {
+		out.Header.Set("Client-Cert", x.clientCert)
+	}
 	if out.Body != nil {
 		x.body = &requestBody{ReadCloser: out.Body, exchange: x, trailer: out.Trailer}
 		out.Body = x.body

@@ -33,7 +33,7 @@ func TestReservedHeaders(t *testing.T) {
 			continue
 		}
 		t.Run(w.name, func(t *testing.T) {
-			f := newFront(t, w, address, HTTPOptions{ClientCert: true, ClientCertChain: true})
+			f := newFront(t, w, address, HTTPOptions{ClientCert: true})
 			f.raw(t, "GET / HTTP/1.1\r\nHost: site.example\r\n"+strings.Join(lines, "\r\n")+"\r\n\r\n")
 			want := http.Header{
 				"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"site.example"},

@@ -17,8 +17,6 @@ type HTTPOptions struct {
 	// of each that was verified, in Client-Cert (RFC 9440). Without it the backend
 	// is told of none.
 	ClientCert bool
-	// ClientCertChain adds Client-Cert-Chain, the intermediate certificates.
-	ClientCertChain bool
 
 	// DialTimeout is how long connecting to the backend may take; 5 s.
 	DialTimeout time.Duration
@@ -114,7 +112,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	x := &exchange{proxy: h, in: r, cert: cert, cancel: cancel, control: http.NewResponseController(w)}
+	x := &exchange{proxy: h, in: r, clientCert: cert, cancel: cancel, control: http.NewResponseController(w)}
 	leave, ok := h.running.enter(x.cut)
 	if !ok {
 		refusal{http.StatusServiceUnavailable, "this server is stopping"}.write(w)
