@@ -63,7 +63,7 @@ func (f *serveFlags) Run() error {
 // newServer does all that can fail for what the flags say. It binds the addresses
 // first: a process that cannot have them makes no certificate.
 func newServer(f *serveFlags, log *slog.Logger, l limits) (*server, error) {
-	sockets, err := bindAll(f, l.connections)
+	sockets, err := bindAll(f, log, l.connections)
 	if err != nil {
 		return nil, err
 	}
