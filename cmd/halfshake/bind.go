@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"syscall"
@@ -10,22 +12,29 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// bound are the sockets of a server.
+// bound are the listening sockets of a server.
 type bound struct {
 	tls     net.Listener
 	metrics net.Listener // nil for none
 }
 
-// bindAll binds all addresses or none. Each takes so many connections at a time;
-// others wait.
-func bindAll(f *serveFlags, connections int) (b bound, err error) {
-	if b.tls, err = bind("--listen", f.Listen, connections); err != nil {
+// bindAll binds all addresses or none. Each accepts at most that many connections at
+// a time; others wait.
+func bindAll(f *serveFlags, log *slog.Logger, connections int) (b bound, err error) {
+	bind := func(flag string, a address) (net.Listener, error) {
+		listener, err := listen(flag, a)
+		if err != nil {
+			return nil, err
+		}
+		return netutil.LimitListener(&tunedListener{Listener: listener, log: log.With("listen", listener.Addr().String())}, connections), nil
+	}
+	if b.tls, err = bind("--listen", f.Listen); err != nil {
 		return bound{}, err
 	}
 	if f.Metrics == "" {
 		return b, nil
 	}
-	if b.metrics, err = bind("--metrics", f.Metrics, connections); err != nil {
+	if b.metrics, err = bind("--metrics", f.Metrics); err != nil {
 		b.close()
 		return bound{}, err
 	}
@@ -49,8 +58,9 @@ func network(a address) string {
 	return "tcp"
 }
 
-func bind(flag string, a address, connections int) (net.Listener, error) {
-	listener, err := net.Listen(network(a), string(a))
+func listen(flag string, a address) (net.Listener, error) {
+	config := net.ListenConfig{Control: tuneListener}
+	listener, err := config.Listen(context.Background(), network(a), string(a))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s %s: the address is in use; stop what listens there, or choose another (port 0 picks a free one)", flag, a)
@@ -61,5 +71,5 @@ func bind(flag string, a address, connections int) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", flag, a, err)
 	}
-	return netutil.LimitListener(listener, connections), nil
+	return listener, nil
 }

@@ -63,7 +63,7 @@ func (f *serveFlags) Run() error {
 // newServer does all that can fail for what the flags say. It binds the addresses
 // first: a process that cannot have them makes no certificate.
 func newServer(f *serveFlags, log *slog.Logger, l limits) (*server, error) {
-	sockets, err := bindAll(f, l.connections)
+	sockets, err := bindAll(f, log, l.connections)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +93,12 @@ func (s *server) prepare(inner net.Listener) (err error) {
 }
 
 // cacheConfig is the cache that the flags describe. Without --scope, a session
-// belongs to the content of the --client-ca file. A session stays when its client
-// hangs up without close_notify, as many do: RFC 5246, section 7.2.1, lets it
-// resume, HTTP says by itself where an answer ends, and nginx does the same.
+// belongs to the content of the --client-ca file.
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
 		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxLineageAge: f.MaxLineageAge,
 		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Callbacks: s.store.callbacks(), Logger: s.log,
-		UncleanClose: halfshake.UncleanCloseKeep,
 	}
 	if f.Scope == "" {
 		config.TrustID = s.files.trustID
@@ -159,7 +156,7 @@ func (s *server) announce() {
 	if s.metrics != nil {
 		metrics = s.metrics.Addr().String()
 	}
-	s.log.Info("serving", "listen", s.listener.Addr().String(), "metrics", metrics, "admin", "", "store", s.store.String(), "to", s.flags.To.String(), "url", url)
+	s.log.Info("serving", "listen", s.listener.Addr().String(), "metrics", metrics, "store", s.store.String(), "to", s.flags.To.String(), "url", url)
 	if s.flags.Cert == "" && s.flags.ClientCA == "" {
 		url += "connection.json"
 		s.log.Info("to see a session resumed, run", "command", "curl -k --http1.1 -H 'Connection: close' "+url+" "+url)

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/halfshake/halfshake/tls12"
 )
 
 // httpServer returns a server within the limits.
 func (s *server) httpServer(handler http.Handler) *http.Server {
+	errorLog := slog.NewLogLogger(httpLog{s.log.Handler()}, slog.LevelDebug)
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: s.limits.handshake, // net/http gives the handshake of a *tls.Conn the same
@@ -18,7 +22,8 @@ func (s *server) httpServer(handler http.Handler) *http.Server {
 		IdleTimeout:       s.limits.idle,
 		MaxHeaderBytes:    s.limits.headerBytes,
 		ConnContext:       rememberConn,
-		ErrorLog:          slog.NewLogLogger(httpLog{s.log.Handler()}, slog.LevelDebug),
+		ConnState:         logFailedHandshake(errorLog),
+		ErrorLog:          errorLog,
 	}
 }
 
@@ -54,6 +59,20 @@ func rememberConn(ctx context.Context, conn net.Conn) context.Context {
 func connOf(r *http.Request) net.Conn {
 	conn, _ := r.Context().Value(connKey{}).(net.Conn)
 	return conn
+}
+
+// logFailedHandshake returns an [http.Server.ConnState] that logs the failed
+// handshakes of package tls12 as net/http logs those of crypto/tls.
+func logFailedHandshake(log *log.Logger) func(net.Conn, http.ConnState) {
+	return func(conn net.Conn, state http.ConnState) {
+		conn12, ok := conn.(*tls12.Conn)
+		if !ok || state != http.StateClosed {
+			return
+		}
+		if err := conn12.Handshake(); err != nil { // the outcome of the one that net/http ran
+			log.Printf("http: TLS handshake error from %s: %v", conn.RemoteAddr(), err)
+		}
+	}
 }
 
 // httpLog takes what net/http has to say. What a client did wrong stays at the

@@ -23,14 +23,15 @@ const (
 
 // An exchange is one request on its way, and its answer.
 type exchange struct {
-	proxy   *HTTP
-	in      *http.Request
-	cert    certHeaders
-	cancel  context.CancelFunc
-	control *http.ResponseController
+	proxy      *HTTP
+	in         *http.Request
+	clientCert string // the value of Client-Cert, "" for none
+	cancel     context.CancelFunc
+	control    *http.ResponseController
 
 	// Of the handler's goroutine; the body is set before the request is sent.
 	body     *requestBody // nil for none
+	backend  *backendConn // that the request was sent over, once there is one
 	answered bool         // the answer's header has been written
 
 	// Deadlines are set under mu and not after over: they are then the server's.
@@ -140,7 +141,9 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	strip(out.Header)
 	strip(out.Trailer)
 	setForwarded(out.Header, in)
-	x.cert.set(out.Header)
+	if x.clientCert != "" {
+		out.Header.Set("Client-Cert", x.clientCert)
+	}
 	if out.Body != nil {
 		x.body = &requestBody{ReadCloser: out.Body, exchange: x, trailer: out.Trailer}
 		out.Body = x.body
@@ -149,6 +152,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 
 // receive looks at the answer's header.
 func (x *exchange) receive(r *http.Response) error {
+	x.removeNamed(r)
 	if r.StatusCode != http.StatusSwitchingProtocols {
 		r.Body = &answerBody{ReadCloser: r.Body, exchange: x}
 		return nil
@@ -170,7 +174,7 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	case cause != nil:
 		refusal{http.StatusBadRequest, "the request's body is malformed"}.write(w)
-	case isTimeout(err):
+	case isTimeout(err) && !isNetwork(err): // the backend has the request and does not answer
 		x.proxy.warnings.warn("the backend is too slow", reason(err))
 		refusal{http.StatusGatewayTimeout, "the server behind this one does not answer in time"}.write(w)
 	default:

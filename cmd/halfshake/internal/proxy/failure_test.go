@@ -28,13 +28,18 @@ func newAnswering(t *testing.T, say string) string {
 // backend, and a line in the log that has nothing of what was sent.
 func TestBackendFails(t *testing.T) {
 	hang := newRawBackend(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	reset := newRawBackend(t, func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) })
 	const secret = "hunter2"
 	for name, c := range map[string]struct {
 		address string
 		status  int
 		logged  string
 	}{
-		"dead":           {deadAddress(t), 502, "connection refused"},
+		"refuses":        {deadAddress(t), 502, "connection refused"},
+		"too far":        {hang, 502, "i/o timeout"},
+		"no route":       {"255.255.255.255:80", 502, "unreachable"},
+		"no such name":   {"no..such..name:80", 502, "no such host"},
+		"resets":         {reset, 502, "re"}, // "connection reset", or "it closed the connection", which a retry meets
 		"closes":         {newAnswering(t, ""), 502, "it closed the connection"},
 		"slow":           {hang, 504, "no answer within the time limit"},
 		"no HTTP":        {newAnswering(t, "SSH-2.0-"+secret+"\r\n"), 502, "not HTTP"},
@@ -46,8 +51,11 @@ func TestBackendFails(t *testing.T) {
 		for _, w := range ways {
 			t.Run(name+", "+w.name, func(t *testing.T) {
 				options := HTTPOptions{}
-				if c.status == http.StatusGatewayTimeout {
+				switch name {
+				case "slow":
 					options.ResponseTimeout = 50 * time.Millisecond
+				case "too far":
+					options.DialTimeout = time.Nanosecond
 				}
 				f := newFront(t, w, c.address, options)
 				response := send(t, f.client(t), newRequest(t, "GET", f.url("/"+secret+"?"+secret), nil))

@@ -14,6 +14,8 @@ var (
 
 		// Who the client is: RFC 9440, and what others call it.
 		"client-cert": true, "client-cert-chain": true, "x-client-cert": true, "x-client-cert-chain": true,
+		"x-client-certificate": true, "x-client-verify": true, "x-client-dn": true, "x-arr-clientcert": true,
+		"remote-user": true, "x-remote-user": true, "proxy-client-ip": true, "wl-proxy-client-ip": true,
 		"x-real-ip": true, "x-client-ip": true, "x-cluster-client-ip": true, "x-remote-ip": true, "x-remote-addr": true,
 		"x-originating-ip": true, "x-original-forwarded-for": true, "x-original-for": true,
 		"true-client-ip": true, "cf-connecting-ip": true, "fastly-client-ip": true, "x-envoy-external-address": true,
@@ -26,7 +28,7 @@ var (
 		"proxy":          true, // in CGI it becomes HTTP_PROXY, which clients of HTTP there obey
 		"http2-settings": true, // belongs to an upgrade that is not passed on
 	}
-	reservedPrefixes = []string{"x-forwarded", "x-ssl-", "ssl-client-"}
+	reservedPrefixes = []string{"x-forwarded", "x-ssl-", "ssl-client-", "x-amzn-mtls-clientcert"}
 
 	// framing tells the backend where a request ends and what becomes of the
 	// connection. net/http writes it from what it has understood; here it matters

@@ -25,6 +25,8 @@ func TestReservedHeaders(t *testing.T) {
 		"Forwarded: for=6.6.6.6", "forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6", "X_REAL_IP: 6.6.6.6", "X-Client-Ip: 6.6.6.6", "True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6",
 		"Client-Cert: :6666:", "client-cert: :6666:", "Client_Cert: :6666:", "CLIENT_CERT: :6666:", "Client-Cert-Chain: :6666:", "client_cert-chain: :6666:", "Client~Cert: :6666:",
 		"X-SSL-Client-Cert: 6", "X-SSL-Client-Verify: SUCCESS6", "SSL_CLIENT_S_DN: CN=6", "X-Original-URL: /6", "X-Rewrite-URL: /6", "Proxy: http://6.6.6.6", "Front-End-Https: 6",
+		"X-Client-Verify: SUCCESS6", "X-Client-DN: CN=6", "X-Client-Certificate: 6", "X-ARR-ClientCert: 6", "X-Amzn-Mtls-Clientcert: 6", "X-Amzn-Mtls-Clientcert-Subject: CN=6",
+		"WL-Proxy-Client-IP: 6.6.6.6", "Proxy-Client-IP: 6.6.6.6", "Remote-User: 6", "REMOTE_USER: 6", "X-Remote-User: 6", "X_Remote_User: 6",
 		"Transfer_Encoding: 6", "Content_Length: 6", "Connection_: 6", "Host_: 6", "Ho_st: kept", "X-Custom_Name: kept", "X-Cert: kept", "Accept: kept",
 	}
 	address, seen := seenBy(t)
@@ -33,7 +35,7 @@ func TestReservedHeaders(t *testing.T) {
 			continue
 		}
 		t.Run(w.name, func(t *testing.T) {
-			f := newFront(t, w, address, HTTPOptions{ClientCert: true, ClientCertChain: true})
+			f := newFront(t, w, address, HTTPOptions{ClientCert: true})
 			f.raw(t, "GET / HTTP/1.1\r\nHost: site.example\r\n"+strings.Join(lines, "\r\n")+"\r\n\r\n")
 			want := http.Header{
 				"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"site.example"},
@@ -104,22 +106,44 @@ func TestHopByHopRequest(t *testing.T) {
 	}
 }
 
+// TestHopByHopResponse: headers for one hop end here. net/http hides the names in
+// Connection where it finds "close" beside them.
 func TestHopByHopResponse(t *testing.T) {
-	backend := newRawBackend(t, func(conn net.Conn) {
-		_, _ = conn.Read(make([]byte, 4<<10))
-		_, _ = fmt.Fprint(conn, strings.Join([]string{
-			"HTTP/1.1 200 OK", "Connection: X-Hop, keep-alive", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Proxy-Connection: close",
-			"Upgrade: h2c", "Te: trailers", "Server: real", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Content-Length: 0", "", "",
-		}, "\r\n"))
-	})
-	for _, w := range ways {
-		t.Run(w.name, func(t *testing.T) {
-			f := newFront(t, w, backend, HTTPOptions{})
-			response := send(t, f.client(t), newRequest(t, "GET", f.url("/"), nil))
-			want := http.Header{"Server": {"real"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}, "Content-Length": {"0"}}
-			if fmt.Sprint(response.Header) != fmt.Sprint(want) {
-				t.Errorf("the client saw\n%v, want\n%v", response.Header, want)
-			}
+	for name, c := range map[string]struct{ interim, status, connection string }{
+		"kept":                       {"", "HTTP/1.1 200 OK", "X-Hop, keep-alive"},
+		"closed":                     {"", "HTTP/1.1 200 OK", "x-hop , Close"},
+		"closed, in two lines":       {"", "HTTP/1.1 200 OK", "X-Hop\r\nConnection: close"},
+		"closed, after interim ones": {"HTTP/1.1 103 Early Hints\r\nConnection: X-Other\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK", "close, X-Hop"},
+		"closed, HTTP_1.0":           {"", "HTTP/1.0 200 OK", "close, X-Hop"},
+	} {
+		backend := newRawBackend(t, func(conn net.Conn) {
+			_, _ = conn.Read(make([]byte, 4<<10))
+			_, _ = fmt.Fprint(conn, c.interim, strings.Join([]string{
+				c.status, "Connection: " + c.connection, "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Proxy-Connection: close",
+				"Upgrade: h2c", "Te: trailers", "Server: real", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Content-Length: 0", "", "",
+			}, "\r\n"))
 		})
+		for _, w := range ways {
+			t.Run(name+", "+w.name, func(t *testing.T) {
+				f := newFront(t, w, backend, HTTPOptions{})
+				response := send(t, f.client(t), newRequest(t, "GET", f.url("/"), nil))
+				want := http.Header{"Server": {"real"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}, "Content-Length": {"0"}}
+				if fmt.Sprint(response.Header) != fmt.Sprint(want) {
+					t.Errorf("the client saw\n%v, want\n%v", response.Header, want)
+				}
+			})
+		}
+	}
+}
+
+// TestConnectionHeader: what is not an answer, or was cut off, names nothing.
+func TestConnectionHeader(t *testing.T) {
+	for head, want := range map[string]int{
+		"": 0, "HTTP/1.1 200 OK": 0, "HTTP/1.1 200 OK\r\nConnection: close": 0, "HTTP/1.1 100 Continue\r\n\r\n": 0,
+		"HTTP/1.1 200 OK\r\nConnection: a\r\nconnection: b\r\n\r\nConnection: c\r\n\r\n": 2,
+	} {
+		if got := connectionHeader([]byte(head)); len(got) != want {
+			t.Errorf("%q: %q", head, got)
+		}
 	}
 }

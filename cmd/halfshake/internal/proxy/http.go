@@ -17,8 +17,6 @@ type HTTPOptions struct {
 	// of each that was verified, in Client-Cert (RFC 9440). Without it the backend
 	// is told of none.
 	ClientCert bool
-	// ClientCertChain adds Client-Cert-Chain, the intermediate certificates.
-	ClientCertChain bool
 
 	// DialTimeout is how long connecting to the backend may take; 5 s.
 	DialTimeout time.Duration
@@ -26,7 +24,9 @@ type HTTPOptions struct {
 	// request, until it begins its answer; 30 s.
 	ResponseTimeout time.Duration
 	// StallTimeout is how long a client may send nothing of a body that is due, or
-	// take nothing of an answer; 30 s. How long all of it takes has no limit.
+	// take nothing of an answer; a minute, as in nginx. The whole body or answer may
+	// take any time. A client that reads 2 KB/s takes half a minute for one buffer of
+	// its kernel (64 KiB), and until then its kernel takes no more.
 	StallTimeout time.Duration
 	// IdleTimeout ends a WebSocket over which nothing has come from either side for
 	// so long; an hour.
@@ -39,7 +39,7 @@ type HTTPOptions struct {
 const (
 	defaultDialTimeout     = 5 * time.Second
 	defaultResponseTimeout = 30 * time.Second
-	defaultStallTimeout    = 30 * time.Second
+	defaultStallTimeout    = time.Minute
 	defaultIdleTimeout     = time.Hour
 )
 
@@ -86,12 +86,12 @@ func NewHTTP(target Target, options HTTPOptions) *HTTP {
 // GET, HEAD, OPTIONS or TRACE or has an Idempotency-Key; others are answered with
 // 502. Nothing is tried twice after that.
 func newTransport(options HTTPOptions) *http.Transport {
-	dialer := net.Dialer{Timeout: choose(options.DialTimeout, defaultDialTimeout)}
+	dialer := &net.Dialer{Timeout: choose(options.DialTimeout, defaultDialTimeout)}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                 nil, // whatever the environment says
-		DialContext:           dialer.DialContext,
+		DialContext:           dialBackend(dialer),
 		Protocols:             protocols,
 		ResponseHeaderTimeout: choose(options.ResponseTimeout, defaultResponseTimeout),
 		ExpectContinueTimeout: time.Second, // as clients wait for a 100
@@ -114,7 +114,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	x := &exchange{proxy: h, in: r, cert: cert, cancel: cancel, control: http.NewResponseController(w)}
+	x := &exchange{proxy: h, in: r, clientCert: cert, cancel: cancel, control: http.NewResponseController(w)}
 	leave, ok := h.running.enter(x.cut)
 	if !ok {
 		refusal{http.StatusServiceUnavailable, "this server is stopping"}.write(w)
@@ -123,7 +123,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	defer x.end()
 	x.begin()
-	x.reverseProxy().ServeHTTP(&writer{ResponseWriter: w, exchange: x}, r.WithContext(ctx))
+	x.reverseProxy().ServeHTTP(&writer{ResponseWriter: w, exchange: x}, r.WithContext(x.traced(ctx)))
 }
 
 // Drain waits for the requests that are under way and for the WebSockets, which

@@ -21,26 +21,26 @@ func (r refusal) write(w http.ResponseWriter) {
 	_, _ = fmt.Fprintf(w, "%d %s: %s\n", r.status, http.StatusText(r.status), r.text) // a client that has gone needs no answer
 }
 
-// inspect refuses the requests that could not be passed on as what they are, and
-// returns the certificate headers of others.
-func (h *HTTP) inspect(r *http.Request) (cert certHeaders, refused *refusal) {
+// inspect refuses requests that could not be passed on as what they are, and
+// returns the Client-Cert header of the others.
+func (h *HTTP) inspect(r *http.Request) (clientCert string, refused *refusal) {
 	target := r.URL.RequestURI()
 	switch {
 	case r.TLS == nil:
 		// The backend would be told that it is https.
-		return cert, &refusal{http.StatusBadRequest, "the connection is not TLS"}
+		return "", &refusal{http.StatusBadRequest, "the connection is not TLS"}
 	case r.Method == http.MethodConnect:
-		return cert, &refusal{http.StatusNotImplemented, "this is no proxy for other hosts"}
+		return "", &refusal{http.StatusNotImplemented, "this is no proxy for other hosts"}
 	case !strings.HasPrefix(target, "/"):
-		return cert, &refusal{http.StatusBadRequest, "the request has no path"}
+		return "", &refusal{http.StatusBadRequest, "the request has no path"}
 	case strings.ContainsFunc(target, isSpaceOrControl):
 		// Only HTTP/2 lets it through. In the request line of HTTP/1.1 it would
 		// begin the next word.
-		return cert, &refusal{http.StatusBadRequest, "the request's path has a space or a control character"}
+		return "", &refusal{http.StatusBadRequest, "the request's path has a space or a control character"}
 	case !isMadeOf(r.Host, hostMarks):
-		return cert, &refusal{http.StatusBadRequest, "the request's host is malformed"}
+		return "", &refusal{http.StatusBadRequest, "the request's host is malformed"}
 	}
-	return h.certHeaders(r.TLS)
+	return h.clientCert(r.TLS)
 }
 
 // hostMarks are what a host may have beside letters and digits (RFC 3986, section

