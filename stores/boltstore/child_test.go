@@ -20,7 +20,7 @@ var children = map[string]func(){
 
 // hold has the file until it is killed.
 func hold() {
-	_, err := Open(os.Getenv("BOLTSTORE_FILE"), Config{})
+	_, err := Open(os.Getenv("BOLTSTORE_FILE"), quiet)
 	fmt.Println("open", err)
 	select {}
 }

@@ -209,13 +209,13 @@ func (s *Store) follow(b *batch, t trimmed) {
 	}
 }
 
-// report tells the log of the first failure, and of the end of failures.
+// report logs the first of a row of failures, and the success that ends it.
 func (s *Store) report(err error) {
 	switch {
 	case err != nil && !s.failing:
-		s.logger.Error("sessions cannot be written to the store's file; it is tried again", "file", s.path, "error", err)
+		s.logger().Error("sessions cannot be written to the store's file; it is tried again", "file", s.path, "error", err)
 	case err == nil && s.failing:
-		s.logger.Info("sessions are written to the store's file again", "file", s.path)
+		s.logger().Warn("sessions are written to the store's file again", "file", s.path)
 	}
 	s.failing = err != nil
 }

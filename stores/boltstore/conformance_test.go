@@ -31,7 +31,7 @@ func TestConformanceOverRestarts(t *testing.T) {
 	t.Parallel()
 	storetest.RunPersistent(t, func(t testing.TB, dir string) (external.Store, func()) {
 		path := filepath.Join(dir, "sessions.db")
-		s, err := Open(path, Config{})
+		s, err := Open(path, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}

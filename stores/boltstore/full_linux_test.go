@@ -106,7 +106,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 	path := filepath.Join(dir, "sessions.db")
 	wantOpenError(t, path, "no space left")
 	must(t, os.Remove(filepath.Join(dir, "ballast")))
-	s, err := Open(path, Config{})
+	s, err := Open(path, quiet)
 	must(t, err)
 	must(t, s.Close())
 	if aside, err := asideOf(path); len(aside) > 0 || err != nil {
@@ -117,7 +117,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 func TestCloseOnFullDisk(t *testing.T) {
 	dir := smallDisk(t, "4m")
 	path := filepath.Join(dir, "sessions.db")
-	s, err := Open(path, Config{})
+	s, err := Open(path, quiet)
 	must(t, err)
 	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
 	s.flush(t)
@@ -131,7 +131,7 @@ func TestCloseOnFullDisk(t *testing.T) {
 	}
 	wantWhole(t, path)
 	must(t, os.Remove(filepath.Join(dir, "ballast")))
-	s, err = Open(path, Config{})
+	s, err = Open(path, quiet)
 	must(t, err)
 	defer s.Close()
 	if got, err := s.Get(t.Context(), key(1)); !bytes.Equal(got, numbered(1)) {

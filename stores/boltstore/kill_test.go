@@ -24,7 +24,7 @@ const lossBound = 2 * time.Second
 // deletes, takes and revokes as well; each of which is a commit.
 func live(mixed bool) {
 	ctx := context.Background()
-	s, err := Open(os.Getenv("BOLTSTORE_FILE"), Config{})
+	s, err := Open(os.Getenv("BOLTSTORE_FILE"), quiet)
 	say := func(deed string, n int, err error) {
 		if err != nil {
 			panic(err)
@@ -96,7 +96,7 @@ func testKill(t *testing.T, role, path string) {
 	c.kill()
 	killed := time.Now()
 
-	s, err := Open(path, Config{})
+	s, err := Open(path, quiet)
 	if err != nil {
 		t.Error(err)
 		return

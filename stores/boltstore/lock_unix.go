@@ -21,3 +21,8 @@ func lock(f *os.File) error {
 	}
 	return nil
 }
+
+// ownerOf returns the id of the user to whom a file belongs.
+func ownerOf(info os.FileInfo) int {
+	return int(info.Sys().(*syscall.Stat_t).Uid)
+}

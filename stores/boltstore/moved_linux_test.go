@@ -28,7 +28,7 @@ func TestDeletedFile(t *testing.T) {
 	if !strings.Contains(log.String(), "gone from its place") {
 		t.Errorf("the log says: %s", &log)
 	}
-	s, err = Open(path, Config{})
+	s, err = Open(path, quiet)
 	must(t, err)
 	defer func() { must(t, s.Close()) }()
 	got, err := s.Get(t.Context(), key(2))
@@ -40,7 +40,7 @@ func TestDeletedFile(t *testing.T) {
 // While commits fail, Put says so.
 func TestPutSaysThatCommitsFail(t *testing.T) {
 	dir := smallDisk(t, "8m")
-	s, err := Open(filepath.Join(dir, "sessions.db"), Config{})
+	s, err := Open(filepath.Join(dir, "sessions.db"), quiet)
 	must(t, err)
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast)

@@ -113,9 +113,7 @@ func isAt(info os.FileInfo, path string) (bool, error) {
 // mend says what to do about an error of opening path.
 func mend(path string, err error) error {
 	dir := filepath.Dir(path)
-	if named, ok := errors.AsType[*fs.PathError](err); ok {
-		err = named.Err // Open says which path
-	}
+	err = bare(err) // Open says which path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no directory %s: make it (mkdir -p -m 700 %s), or name another file", err, dir, dir)

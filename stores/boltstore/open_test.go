@@ -3,7 +3,10 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
+	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +23,7 @@ import (
 func wantOpenError(t *testing.T, path string, words ...string) {
 	t.Helper()
 	begin := time.Now()
-	s, err := Open(path, Config{})
+	s, err := Open(path, quiet)
 	if err == nil {
 		s.Close()
 		t.Fatalf("%s was opened", path)
@@ -36,12 +39,36 @@ func wantOpenError(t *testing.T, path string, words ...string) {
 	t.Log(err)
 }
 
+// TestNilLogger sets the default logger only after Open, because a nil Logger means
+// the default at each line.
+func TestNilLogger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s, err := Open(path, Config{})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	before, output, flags := slog.Default(), log.Writer(), log.Flags()
+	defer func() {
+		slog.SetDefault(before)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	}()
+	var lines bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&lines, nil)))
+
+	must(t, os.Remove(path))
+	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
+	s.flush(t)
+	if !strings.Contains(lines.String(), "level=ERROR") || !strings.Contains(lines.String(), "gone from its place") {
+		t.Errorf("the default logger has %q", &lines)
+	}
+}
+
 func TestOpenLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	c := startChild(t, "hold", path)
 	wantOpenError(t, path, "another process has it", "fuser")
 	c.kill()
-	s, err := Open(path, Config{})
+	s, err := Open(path, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +123,7 @@ func TestOpenAtOnce(t *testing.T) {
 		var last atomic.Pointer[Store]
 		for range 8 {
 			all.Go(func() {
-				if s, err := Open(path, Config{}); err == nil {
+				if s, err := Open(path, quiet); err == nil {
 					opened.Add(1)
 					last.Store(s)
 				} else if !strings.Contains(err.Error(), "another process has it") {
@@ -146,7 +173,7 @@ func TestOpenEmpty(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(path, Config{})
+	s, err := Open(path, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 func TestRecognizes(t *testing.T) {
 	dir := t.TempDir()
 	ours := filepath.Join(dir, "ours")
-	s, err := Open(ours, Config{})
+	s, err := Open(ours, quiet)
 	must(t, err)
 	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
 	must(t, s.Close())

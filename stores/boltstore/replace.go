@@ -12,7 +12,7 @@ const replaceInterval = 5 * time.Second
 
 // load opens the file, or a new one, and takes over what it has.
 func (s *Store) load() error {
-	f, found, err := openFile(s.path, s.limits, s.logger)
+	f, found, err := openFile(s.path, s.limits, s.logger())
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Store) ready() (*file, error) {
 		if wait := replaceInterval - time.Since(s.replaced); wait > 0 {
 			return nil, failure
 		}
-		if err := bad.retire(s.path, s.logger, failure); err != nil {
+		if err := bad.retire(s.path, s.logger(), failure); err != nil {
 			return nil, errors.Join(failure, err)
 		}
 		s.replaced = time.Now()

@@ -154,7 +154,7 @@ func TestRemovedFile(t *testing.T) {
 	must(t, err)
 	defer f.Close()
 	must(t, os.Remove(r.path))
-	other, err := Open(r.path, Config{})
+	other, err := Open(r.path, quiet)
 	must(t, err)
 	damages["truncated"](t, f, 0)
 	r.useDamaged("reads")

@@ -44,6 +44,9 @@ func newRigIn(t testing.TB, dir string, cfg Config) *rig {
 	return r
 }
 
+// quiet is the configuration of a store whose lines a test does not look at.
+var quiet = Config{Logger: slog.New(slog.DiscardHandler)}
+
 // quickDir returns a folder where fsync takes no time, if there is one, for tests
 // that make hundreds of commits.
 func quickDir(t testing.TB) string {

@@ -30,8 +30,9 @@ type Config struct {
 	// lifetimes, as is usual, and less if each has its own.
 	MaxBytes int64
 
-	// Logger is told of files set aside and of commits that fail; nil means
-	// nobody.
+	// Logger receives a line when a file is set aside, when commits start to fail and
+	// when they succeed again: warnings and errors. Nil is [slog.Default], looked up at
+	// each line. Set a logger over [slog.DiscardHandler] for silence.
 	Logger *slog.Logger
 }
 
@@ -73,7 +74,7 @@ type Config struct {
 type Store struct {
 	path   string
 	limits limits
-	logger *slog.Logger
+	logTo  *slog.Logger // Config.Logger; see logger
 	now    func() time.Time
 
 	urgent     chan struct{} // of capacity 1: commit now
@@ -116,7 +117,7 @@ func open(path string, cfg Config, now func() time.Time) (*Store, error) {
 	s := &Store{
 		path:     path,
 		limits:   limits,
-		logger:   cfg.Logger,
+		logTo:    cfg.Logger,
 		now:      now,
 		urgent:   make(chan struct{}, 1),
 		due:      time.NewTimer(commitInterval),
@@ -124,9 +125,6 @@ func open(path string, cfg Config, now func() time.Time) (*Store, error) {
 		closing:  make(chan struct{}),
 		sweep:    time.NewTimer(0),
 		open:     newBatch(),
-	}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
@@ -138,9 +136,16 @@ func open(path string, cfg Config, now func() time.Time) (*Store, error) {
 	return s, nil
 }
 
-// Close commits what is pending and gives up the file, and waits for the disk to
-// do so. It returns the error of
-// that commit, or nil if the store is closed already.
+// logger returns where the next line goes. All lines are warnings or errors.
+func (s *Store) logger() *slog.Logger {
+	if s.logTo == nil {
+		return slog.Default()
+	}
+	return s.logTo
+}
+
+// Close commits what is pending, however long the disk takes, and gives up the file.
+// It returns the error of that commit, or nil if the store is closed already.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.shut {
