@@ -53,11 +53,7 @@ func (c *Cache) hooked(base *tls.Config, p policy, hs handshakes, ticketless boo
 		if err != nil || chosen == nil || chosen.WrapSession != nil || chosen.UnwrapSession != nil {
 			return chosen, err
 		}
-		p := c.policyOf(chosen)
-		if p.unscoped() {
-			c.warnUnscoped()
-		}
-		own := c.installHooks(chosen, p, hs)
+		own := c.installHooks(chosen, c.policyOf(chosen), hs)
 		own.SessionTicketsDisabled = own.SessionTicketsDisabled || ticketless
 		return own, nil
 	}

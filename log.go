@@ -46,6 +46,9 @@ func (h *handshake) explain(id []byte, why string, more ...slog.Attr) {
 // notCached counts and logs why a new session is not cached.
 func (h *handshake) notCached(r Refusal) {
 	h.cache.counters.refuse(r)
+	if r == RefusedUnscoped {
+		h.cache.warnUnscoped()
+	}
 	if log := h.cache.logger(h.ctx, slog.LevelDebug); log != nil {
 		log.LogAttrs(h.ctx, slog.LevelDebug, "session not cached", append(h.attrs(), slog.String("why", r.String()))...)
 	}
