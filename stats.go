@@ -38,12 +38,19 @@ type Stats struct {
 
 	// Refused counts by reason; every reason is present.
 	Refused map[Refusal]uint64 `json:"refused"`
+
+	// ClosedSilent counts the connections that a listener closed before their
+	// ClientHello was whole, because others waited for their place; see
+	// Config.MaxPending.
+	ClosedSilent uint64 `json:"closed_silent"`
 }
 
 type counters struct {
 	accept, acceptGood, hits, cbHits, misses, timeouts, cacheFull atomic.Uint64
 
 	refused [endOfRefusals]atomic.Uint64
+
+	closedSilent atomic.Uint64
 }
 
 func (c *counters) refuse(r Refusal) { c.refused[r].Add(1) }
@@ -56,7 +63,7 @@ func (c *Cache) Stats() Stats {
 		Accept: n.accept.Load(), AcceptGood: n.acceptGood.Load(),
 		Hits: n.hits.Load(), CBHits: n.cbHits.Load(), Misses: n.misses.Load(),
 		Timeouts: n.timeouts.Load(), CacheFull: n.cacheFull.Load(),
-		Refused: make(map[Refusal]uint64, endOfRefusals-1),
+		Refused: make(map[Refusal]uint64, endOfRefusals-1), ClosedSilent: n.closedSilent.Load(),
 	}
 	for r := Refusal(1); r < endOfRefusals; r++ {
 		s.Refused[r] = n.refused[r].Load()
