@@ -29,9 +29,11 @@ const (
 	// DefaultCallbackTimeout is many times what a store on the same network needs,
 	// and no longer than a person waits for a page.
 	DefaultCallbackTimeout = time.Second
-	// DefaultMaxPending bounds what clients hold that send no whole ClientHello:
-	// a goroutine each, and, for those that begin a large one, 128 KiB.
-	DefaultMaxPending = 1024
+	// DefaultMaxPending bounds what clients hold that send no whole ClientHello: a
+	// goroutine each, and up to 64 KiB for those that begin a large one. More than
+	// 4,000 clients a second can connect and send nothing before others have to
+	// wait.
+	DefaultMaxPending = 4096
 )
 
 // An UncleanClosePolicy says what becomes of the session of a connection that
@@ -115,10 +117,13 @@ type Config struct {
 	// [Cache.Server] resume by session id; 0 is [SessionIDsOff].
 	SessionIDs SessionIDs
 
-	// MaxPending is how many connections of a [Cache.NewListener] that reads
-	// ahead (SessionIDs) may be on their way to a ClientHello or to Accept; 0 is
-	// [DefaultMaxPending]. When all places are taken, the oldest connection
-	// that has not sent a ClientHello is closed.
+	// MaxPending is how many connections of a [Cache.NewListener] may be sending
+	// their ClientHello at a time, where SessionIDs makes it read one; as many more
+	// may wait for Accept. 0 is [DefaultMaxPending]. Beyond that, new connections
+	// wait in the backlog of the listener below. A connection makes room for them
+	// if it has not sent a whole ClientHello within a second, nothing more has come
+	// from it, and no address has more such connections than its own. A client has
+	// five seconds in any case.
 	MaxPending int
 
 	// Callbacks connect the cache to an external one.

@@ -3,9 +3,28 @@ package halfshake
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
+	"slices"
 
 	"github.com/halfshake/halfshake/tls12"
+)
+
+// SessionIDs says for which clients a [Cache.NewListener] or [Cache.Server] resumes
+// TLS 1.2 by session id, which crypto/tls cannot do. Package tls12 serves these
+// clients, and the listener's Accept returns a *tls12.Conn. Crypto/tls goes on to
+// serve clients of TLS 1.3 and of HTTP/2, and all that package tls12 cannot serve as
+// well.
+type SessionIDs uint8
+
+const (
+	// SessionIDsOff is for no client. The listener reads nothing ahead.
+	SessionIDsOff SessionIDs = iota
+	// SessionIDsTicketless is for clients that do not offer to take a ticket, and so
+	// could not resume in any other way.
+	SessionIDsTicketless
+	// SessionIDsAlways is for all clients, whether they take tickets or not.
+	SessionIDsAlways
 )
 
 // An engineChoice says which engine serves a connection, by its ClientHello.
@@ -31,9 +50,9 @@ type servedConn interface {
 	ConnectionState() tls.ConnectionState
 }
 
-// open chooses for a connection of which data has been read, and comes again; hello is
-// the ClientHello in it. Where there is none, or a malformed one, crypto/tls is to refuse
-// it.
+// open returns the connection of the engine that is to serve the client. data has been
+// read from it, and t reads it again; hello is the ClientHello in data. If there is
+// none, or a malformed one, crypto/tls refuses the client.
 func (e engineChoice) open(ctx context.Context, t *transport, data, hello []byte) (conn servedConn) {
 	switch {
 	case hello == nil:
@@ -43,10 +62,9 @@ func (e engineChoice) open(ctx context.Context, t *transport, data, hello []byte
 		}
 	default:
 		if info := tls12.HelloInfo(hello); info != nil {
-			conn = e.open12(info, nil, t)
-		}
-		if conn != nil {
-			return conn
+			if conn, ok := e.open12(info, e.policy, t); ok {
+				return conn
+			}
 		}
 	}
 	return e.cache.cryptoTLS(e.policy, t)
@@ -68,20 +86,16 @@ func (c *Cache) cryptoTLS(p policy, t *transport) servedConn {
 	return tls.Server(&watchedTransport{transport: t}, config)
 }
 
-// openFor asks the application's GetConfigForClient, once, and serves the client
-// with what it says. A panic of its ends the connection, not the process, as in a
-// handshake under net/http.
+// openFor serves the client of hello under the configuration that the application's
+// GetConfigForClient returns for it. If there is none, crypto/tls ends the connection.
 func (e engineChoice) openFor(hello *tls.ClientHelloInfo, t *transport) servedConn {
-	var chosen *tls.Config
-	var failed error
-	if e.policy.config.GetConfigForClient != nil {
-		failed = recovered(func() (err error) {
-			chosen, err = e.policy.config.GetConfigForClient(hello)
-			return err
-		})
-	}
+	chosen, failed := e.configFor(hello)
 	if failed == nil {
-		if conn := e.open12(hello, chosen, t); conn != nil {
+		p := e.policy
+		if chosen != nil {
+			p = e.cache.policyOf(chosen)
+		}
+		if conn, ok := e.open12(hello, p, t); ok {
 			return conn
 		}
 	}
@@ -91,20 +105,95 @@ func (e engineChoice) openFor(hello *tls.ClientHelloInfo, t *transport) servedCo
 	return e.cache.cryptoTLS(answered, t)
 }
 
-// open12 returns a connection of package tls12, or nil if crypto/tls is to serve.
-func (e engineChoice) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, t *transport) servedConn {
-	p := e.policy
-	if chosen != nil {
-		p = e.cache.policyOf(chosen)
+// configFor calls the application's GetConfigForClient, once. A panic ends the
+// connection, not the process, as in a handshake under net/http. After the hello's
+// context was cancelled nobody waits for the client any more: that is an error, and
+// the application is asked nothing further.
+func (e engineChoice) configFor(hello *tls.ClientHelloInfo) (chosen *tls.Config, err error) {
+	cancelled := func() bool { return errors.Is(hello.Context().Err(), context.Canceled) }
+	if ask := e.policy.config.GetConfigForClient; ask != nil && !cancelled() {
+		err = recovered(func() (err error) { chosen, err = ask(hello); return err })
 	}
+	if err == nil && cancelled() {
+		err = context.Canceled
+	}
+	return chosen, err
+}
+
+// open12 returns a connection of package tls12, unless crypto/tls is to serve the
+// client.
+func (e engineChoice) open12(hello *tls.ClientHelloInfo, p policy, t *transport) (servedConn, bool) {
 	if !e.cache.cfg.SessionIDs.takes(hello, p.config) {
-		return nil
+		return nil, false
 	}
-	t.handshake.policy, t.handshake.exact = p, true
 	conn, err := tls12.Server(t, p.config, engine12{t.handshake})
 	if err != nil {
-		return nil
+		return nil, false
 	}
+	t.handshake.policy, t.handshake.exact = p, true
 	e.cache.counters.accept.Add(1)
-	return conn
+	return conn, true
+}
+
+// takes reports whether the client of hello is for package tls12, under the
+// configuration in force for it.
+func (s SessionIDs) takes(hello *tls.ClientHelloInfo, config *tls.Config) bool {
+	const sessionTicket = 35 // RFC 5077 section 3.2
+	return s != SessionIDsOff && !config.SessionTicketsDisabled &&
+		(s == SessionIDsAlways || !slices.Contains(hello.Extensions, sessionTicket)) &&
+		wouldSpeakTLS12(hello, config) &&
+		!wouldSpeakHTTP2(hello, config) &&
+		tls12.Suits(config, hello)
+}
+
+// wouldSpeakTLS12 reports whether TLS 1.2 is the highest version that both have.
+func wouldSpeakTLS12(hello *tls.ClientHelloInfo, config *tls.Config) bool {
+	has13 := slices.Contains(hello.SupportedVersions, tls.VersionTLS13) &&
+		config.MinVersion <= tls.VersionTLS13 && (config.MaxVersion == 0 || config.MaxVersion >= tls.VersionTLS13)
+	return !has13 && slices.Contains(hello.SupportedVersions, tls.VersionTLS12)
+}
+
+// wouldSpeakHTTP2 reports whether ALPN would choose h2, which net/http speaks only
+// over a *tls.Conn: the first of the server's protocols that the client has.
+func wouldSpeakHTTP2(hello *tls.ClientHelloInfo, config *tls.Config) bool {
+	for _, protocol := range config.NextProtos {
+		if slices.Contains(hello.SupportedProtos, protocol) {
+			return protocol == "h2"
+		}
+	}
+	return false
+}
+
+// errHelloRead ends the throwaway handshake of withHello.
+var errHelloRead = errors.New("halfshake: the ClientHello has been read")
+
+// withHello calls use with what crypto/tls makes of the bytes of a ClientHello, and
+// reports whether it made anything of them. reader comes from helloReader. A real
+// server reads the bytes from a connection that goes nowhere. It is still running when
+// use is called, so that the hello's context and methods work, and is stopped then.
+func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Conn, use func(*tls.ClientHelloInfo)) (read bool) {
+	throwaway := &helloConn{replayed{Conn: conn, data: data, ends: true}, func(hello *tls.ClientHelloInfo) {
+		read = true
+		seen := *hello
+		seen.Conn = conn
+		use(&seen)
+	}}
+	tls.Server(throwaway, reader).HandshakeContext(ctx)
+	return read
+}
+
+// A helloConn is the connection of a throwaway server, and what is done with its hello.
+type helloConn struct {
+	replayed
+	use func(*tls.ClientHelloInfo)
+}
+
+// helloReader returns the throwaway server's configuration.
+func helloReader(config *tls.Config) *tls.Config {
+	reader := config.Clone()
+	reader.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		hello.Conn.(*helloConn).use(hello)
+		return nil, errHelloRead
+	}
+	return reader
 }

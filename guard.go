@@ -24,7 +24,6 @@ const (
 	callbackAuthorize
 	callbackVerifyPeerCertificate
 	callbackTrustID
-	callbackGetConfigForClient
 	callbackEngineChoice
 	endOfCallbacks
 )
@@ -32,7 +31,7 @@ const (
 var callbackNames = [endOfCallbacks]string{
 	callbackNewID: "NewID", callbackNew: "New", callbackGet: "Get", callbackRemove: "Remove", callbackEnd: "End",
 	callbackAdmit: "Admit", callbackAuthorize: "Authorize", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
-	callbackTrustID: "TrustID", callbackGetConfigForClient: "GetConfigForClient", callbackEngineChoice: "the choice of an engine",
+	callbackTrustID: "TrustID", callbackEngineChoice: "the choice of an engine",
 }
 
 // guard runs one call of the application's and turns a panic into an error. It counts

@@ -1,22 +1,33 @@
 package halfshake
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync"
+	"time"
+
+	"github.com/halfshake/halfshake/tls12"
 )
+
+// handshakeTimeout12 bounds a handshake of package tls12, which net/http does not.
+const handshakeTimeout12 = 10 * time.Second
 
 // NewListener returns a listener whose connections use the cache: Accept returns
 // a *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for those
 // clients that Config.SessionIDs names. Errors are those of [Cache.ServerConfig],
 // but for SessionIDs.
 //
-// With SessionIDs set, the ClientHello of each connection is read before Accept
-// returns it, in a bounded number of goroutines, which end with the listener. A
-// GetConfigForClient then runs there, and its hello's context ends when it returns;
-// GetEncryptedClientHelloKeys is asked there and again in the handshake.
+// With SessionIDs set, the listener reads the ClientHello of each connection before
+// Accept returns it. GetConfigForClient then runs before Accept returns, and its
+// hello's context ends when it returns; GetEncryptedClientHelloKeys is called there
+// and again in the handshake. Config.MaxPending bounds the connections that the
+// listener holds; beyond that bound, new ones wait in inner's backlog.
 //
-// Closing the listener closes inner, and no connection. The NetConn of a
+// Closing the listener closes inner and the connections that Accept has not returned.
+// Close waits for the listener's goroutines, except for those that are inside a
+// function or a key of config's: they end when it returns. The NetConn of a
 // connection, and the Conn that a GetConfigForClient sees, is one of the cache's;
 // its own NetConn method returns the one that inner accepted.
 func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listener, error) {
@@ -33,6 +44,7 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 	return &listener{Listener: inner, cache: c, policy: p}, nil
 }
 
+// A listener serves every client with crypto/tls.
 type listener struct {
 	net.Listener
 	cache  *Cache
@@ -46,4 +58,201 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return l.cache.cryptoTLS(l.policy, l.cache.newTransport(raw, l.policy, false)), nil
+}
+
+// A helloListener reads the ClientHello of each connection before Accept returns
+// it, since the choice of the engine depends on it.
+//
+// A connection passes through hear, choose and offer, on a goroutine of its own. It
+// is pending until its ClientHello is whole. Then it takes one of the slots of heard
+// until Accept returns it. Where every slot is taken it stays pending, so that an
+// application that does not call Accept stops the listener from accepting.
+type helloListener struct {
+	inner  net.Listener
+	cache  *Cache
+	choice engineChoice
+
+	pending *pendingHellos
+	heard   chan struct{}
+	ready   chan accepted // what Accept returns
+
+	ctx    context.Context
+	cancel context.CancelFunc // called by Close
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[*pendingHello]struct{} // on their way to Accept; Close closes them
+	own    sync.WaitGroup             // goroutines outside the application's code
+}
+
+// accepted is what one call of Accept returns.
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+func newHelloListener(inner net.Listener, c *Cache, p policy) *helloListener {
+	l := &helloListener{
+		inner: inner, cache: c, choice: c.newEngineChoice(p),
+		pending: newPendingHellos(c.cfg.MaxPending, &c.counters.closedSilent),
+		heard:   make(chan struct{}, c.cfg.MaxPending), ready: make(chan accepted),
+		conns: make(map[*pendingHello]struct{}),
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.own.Go(l.acceptAll)
+	return l
+}
+
+// Addr returns the address of the listener below.
+func (l *helloListener) Addr() net.Addr { return l.inner.Addr() }
+
+// Accept returns the next connection whose ClientHello has been read.
+func (l *helloListener) Accept() (net.Conn, error) {
+	select {
+	case a := <-l.ready:
+		return a.conn, a.err
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close closes the listener below and the connections that Accept has not returned,
+// and waits for the listener's own goroutines.
+func (l *helloListener) Close() error {
+	l.cancel()
+	err := l.inner.Close()
+	l.mu.Lock()
+	l.closed = true
+	conns := l.conns
+	l.conns = nil
+	l.mu.Unlock()
+	for c := range conns {
+		c.Close()
+	}
+	l.own.Wait()
+	return err
+}
+
+// acceptAll takes connections from the listener below until Close. Accept returns
+// the errors of the listener below.
+func (l *helloListener) acceptAll() {
+	for l.ctx.Err() == nil {
+		raw, err := l.inner.Accept()
+		if err != nil {
+			l.deliver(accepted{err: err})
+			continue
+		}
+		c := l.pending.admit(l.ctx, raw)
+		if c == nil || !l.track(c) {
+			raw.Close()
+			return
+		}
+		go l.serve(c)
+	}
+}
+
+// track has Close close c and wait for its goroutine; false after Close.
+func (l *helloListener) track(c *pendingHello) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	l.own.Add(1)
+	return true
+}
+
+// serve takes a connection to Accept.
+func (l *helloListener) serve(c *pendingHello) {
+	data, hello, ok := l.hear(c)
+	if !ok {
+		return
+	}
+	defer func() { <-l.heard }()
+	conn := l.choose(c.Conn, data, hello)
+	if l.reenter(c) {
+		l.offer(c.Conn, conn)
+	}
+}
+
+// hear reads the ClientHello. A connection that ends or fails before it is whole, or
+// has to make room, is closed. After hear, Close no longer waits for the goroutine.
+func (l *helloListener) hear(c *pendingHello) (data, hello []byte, ok bool) {
+	defer l.own.Done()
+	defer l.pending.release()
+	data, hello, err := c.readHello()
+	if err == nil {
+		select {
+		case l.heard <- struct{}{}:
+			return data, hello, true
+		case <-l.ctx.Done():
+		}
+	}
+	l.forget(c)
+	c.Close()
+	return nil, nil, false
+}
+
+// forget undoes track, but for the goroutine.
+func (l *helloListener) forget(c *pendingHello) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+// choose returns the connection that Accept returns, nil after a panic or Close. It
+// runs the application's functions and keys; a panic there ends the connection, as it
+// does in a handshake under net/http, and not the process.
+func (l *helloListener) choose(raw net.Conn, data, hello []byte) (conn net.Conn) {
+	if l.ctx.Err() != nil {
+		return nil
+	}
+	l.cache.guard(callbackEngineChoice, "", func() error { conn = l.open(raw, data, hello); return nil })
+	return conn
+}
+
+func (l *helloListener) open(raw net.Conn, data, hello []byte) net.Conn {
+	ctx := context.Background() // nobody sees it; one that ends has its cost
+	if l.choice.asks() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(l.ctx, handshakeTimeout12)
+		defer cancel()
+	}
+	conn := l.choice.open(ctx, l.cache.newTransport(&replayed{Conn: raw, data: data}, l.choice.policy, false), data, hello)
+	if conn12, ok := conn.(*tls12.Conn); ok {
+		conn12.LimitHandshake(handshakeTimeout12)
+	}
+	return conn
+}
+
+// reenter has Close wait for the goroutine of c again, and no longer close c; false
+// if Close has closed it.
+func (l *helloListener) reenter(c *pendingHello) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	delete(l.conns, c)
+	l.own.Add(1)
+	return true
+}
+
+// offer hands the connection to Accept, and closes raw where that fails.
+func (l *helloListener) offer(raw, conn net.Conn) {
+	defer l.own.Done()
+	if conn == nil || !l.deliver(accepted{conn: conn}) {
+		raw.Close()
+	}
+}
+
+// deliver waits for an Accept that returns a; false after Close.
+func (l *helloListener) deliver(a accepted) bool {
+	select {
+	case l.ready <- a:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
 }

@@ -56,6 +56,11 @@ type Stats struct {
 
 	// Refused counts by reason; every reason is present.
 	Refused map[Refusal]uint64 `json:"refused"`
+
+	// ClosedSilent counts the connections that a listener closed before their
+	// ClientHello was whole, because others waited for their place; see
+	// Config.MaxPending.
+	ClosedSilent uint64 `json:"closed_silent"`
 }
 
 // Ages counts sessions by age: under a second, ten seconds, a minute, five minutes,
@@ -90,6 +95,8 @@ type counters struct {
 	resumedAges, expiredAges ageCounters
 
 	refused [endOfRefusals]atomic.Uint64
+
+	closedSilent atomic.Uint64
 }
 
 func (c *counters) refuse(r Refusal) { c.refused[r].Add(1) }
@@ -103,7 +110,7 @@ func (c *Cache) Stats() Stats {
 		Hits: n.hits.Load(), CBHits: n.cbHits.Load(), Misses: n.misses.Load(),
 		Timeouts: n.timeouts.Load(), CacheFull: n.cacheFull.Load(),
 		Tombstones: uint64(c.removed.Len() + c.lineages.Len()), RemovalsPending: uint64(c.pendingEnds()),
-		ResumedAges: n.resumedAges.load(), ExpiredAges: n.expiredAges.load(),
+		ResumedAges: n.resumedAges.load(), ExpiredAges: n.expiredAges.load(), ClosedSilent: n.closedSilent.Load(),
 		Refused: make(map[Refusal]uint64, endOfRefusals-1),
 	}
 	if floor := c.floor.Load(); floor > 0 {

@@ -1,31 +1,24 @@
 package halfshake
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"slices"
-	"time"
 )
 
 const (
-	// maxHello bounds a ClientHello, as crypto/tls does.
-	maxHello = 64 << 10
+	// maxHello is the size of the largest ClientHello for which the engine is chosen:
+	// one full record. crypto/tls takes four times as much, and serves those clients.
+	maxHello = 16 << 10
 	// maxHelloRecords bounds the records that it comes in, so that headers do not
 	// multiply its size.
 	maxHelloRecords = 64
-	// helloTimeout bounds how long a client may take to send it.
-	helloTimeout = 5 * time.Second
-	// handshakeTimeout12 bounds a handshake of package tls12, which net/http does
-	// not.
-	handshakeTimeout12 = 10 * time.Second
 )
 
-// readHello reads the records that hold a ClientHello, and what has come with the
-// last of them, and returns the message beside them: nil if that is not what comes.
-// The bytes are then for crypto/tls to judge. The error is that of the reader.
+// readHello reads the records that hold a ClientHello, with what has come behind the
+// last of them, and returns these bytes and the message in them. The message is nil if
+// it is no ClientHello, or one beyond the bounds: crypto/tls then judges the bytes.
+// Errors come from the reader.
 func readHello(r io.Reader) (data, hello []byte, err error) {
 	const recordHeader, messageHeader, clientHello, handshake = 5, 4, 1, 22
 	end := 0 // of the records so far
@@ -66,7 +59,7 @@ func readHello(r io.Reader) (data, hello []byte, err error) {
 }
 
 // readUpTo appends to data until it has n bytes, and what else comes with them. It
-// takes memory as the bytes come, for a client may announce more than it sends.
+// takes memory only as the bytes come: a client may announce more than it sends.
 func readUpTo(r io.Reader, data []byte, n int) ([]byte, error) {
 	const part = 2 << 10
 	for len(data) < n {
@@ -81,43 +74,8 @@ func readUpTo(r io.Reader, data []byte, n int) ([]byte, error) {
 	return data, nil
 }
 
-// errHelloRead ends the throwaway handshake of withHello.
-var errHelloRead = errors.New("halfshake: the ClientHello has been read")
-
-// withHello calls use with what crypto/tls makes of the bytes of a ClientHello, and
-// reports whether it made anything of them. reader is of helloReader. A real server
-// reads them from a connection that goes nowhere, and is stopped once it has asked
-// for the configuration, so that what use is given is alive: its context, and what
-// its methods look at.
-func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Conn, use func(*tls.ClientHelloInfo)) (read bool) {
-	throwaway := &helloConn{replayed{Conn: conn, data: data, ends: true}, func(hello *tls.ClientHelloInfo) {
-		read = true
-		seen := *hello
-		seen.Conn = conn
-		use(&seen)
-	}}
-	tls.Server(throwaway, reader).HandshakeContext(ctx)
-	return read
-}
-
-// A helloConn is the connection of a throwaway server, and what to do with its hello.
-type helloConn struct {
-	replayed
-	use func(*tls.ClientHelloInfo)
-}
-
-// helloReader returns the throwaway server's configuration.
-func helloReader(config *tls.Config) *tls.Config {
-	reader := config.Clone()
-	reader.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		hello.Conn.(*helloConn).use(hello)
-		return nil, errHelloRead
-	}
-	return reader
-}
-
-// A replayed connection has been read from: data comes again, before the rest.
-// Where it ends with data, nothing reaches the connection below.
+// A replayed connection has been read from: it reads data again, before the rest. If
+// ends is set, it ends with data, and nothing reaches the connection below.
 type replayed struct {
 	net.Conn
 	data []byte

@@ -1,0 +1,160 @@
+package halfshake
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake/internal/testleaks"
+	"github.com/halfshake/halfshake/internal/testsecrets"
+)
+
+// idListener is a listener with session ids on loopback.
+func idListener(t testing.TB, c *Cache, config *tls.Config) net.Listener {
+	t.Helper()
+	l := must(c.NewListener(must(net.Listen("tcp", "127.0.0.1:0"))(t), config))(t)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// accepting accepts and handshakes until the listener is closed; done counts the
+// connections that completed.
+func accepting(l net.Listener, done *atomic.Int64) {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
+		go func() {
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			if conn.(handshaker).HandshakeContext(context.Background()) == nil {
+				done.Add(1)
+				conn.Write([]byte{1})
+				io.Copy(io.Discard, conn)
+			}
+		}()
+	}
+}
+
+// A client that sends a ClientHello and falls silent is closed too, under net/http
+// as well, which asks a connection that is not a *tls.Conn for its state before it
+// sets any deadline.
+func TestSilentAfterHello(t *testing.T) {
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
+	l := idListener(t, c, serverConfig())
+	server := &http.Server{ErrorLog: log.New(testsecrets.LogWriter(), "", 0)}
+	go server.Serve(l)
+	defer server.Close()
+	conn := must(net.Dial("tcp", l.Addr().String()))(t)
+	defer conn.Close()
+	conn.Write(helloWithTicket(nil))
+	conn.SetReadDeadline(time.Now().Add(handshakeTimeout12 + 10*time.Second))
+	if _, err := io.Copy(io.Discard, conn); isTimeout(err) {
+		t.Error("the connection is still open")
+	}
+}
+
+// Close ends the listener's goroutines and the connections that nobody accepted.
+func TestCloseHelloListener(t *testing.T) {
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
+	l := idListener(t, c, serverConfig())
+	silent, whole := must(net.Dial("tcp", l.Addr().String()))(t), must(net.Dial("tcp", l.Addr().String()))(t)
+	whole.Write(helloWithTicket(nil))
+	accepting := make(chan error, 1)
+	time.Sleep(100 * time.Millisecond)
+	must(l.Accept())(t).Close() // the whole one
+	go func() { _, err := l.Accept(); accepting <- err }()
+	started := time.Now()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if waited := time.Since(started); waited >= helloTimeout {
+		t.Errorf("Close waited %v for a client that says nothing", waited)
+	}
+	if left := testleaks.Left(0); strings.Contains(left, "helloListener") {
+		t.Errorf("goroutines outlive Close:\n%s", left)
+	}
+	if err := <-accepting; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept after Close: %v", err)
+	}
+	for _, conn := range []net.Conn{silent, whole} {
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.ReadAll(conn); isTimeout(err) {
+			t.Error("a connection is open after Close")
+		}
+		conn.Close()
+	}
+	l.Close()
+}
+
+// The time that a ClientHello has is over when it is there: the connection's
+// deadlines are the program's.
+func TestDeadlineIsLifted(t *testing.T) {
+	inner := newQueue(1)
+	l := must(newCache(t, Config{SessionIDs: SessionIDsAlways}).NewListener(inner, serverConfig()))(t)
+	defer l.Close()
+	near, far := socketPair(t)
+	defer near.Close()
+	noted := &deadlineConn{Conn: far}
+	near.Write(helloWithTicket(nil))
+	inner.conns <- noted
+	must(l.Accept())(t).Close()
+	if len(noted.set) != 2 || noted.set[0].IsZero() || !noted.set[1].IsZero() {
+		t.Errorf("read deadlines: %v", noted.set)
+	}
+}
+
+type deadlineConn struct {
+	net.Conn
+	set []time.Time
+}
+
+func (d *deadlineConn) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return d.Conn.SetReadDeadline(t)
+}
+
+// An Accept that fails below fails above, and the next one goes on.
+func TestAcceptErrors(t *testing.T) {
+	inner := &failing{queue: newQueue(1)}
+	inner.errs.Store(2)
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways})
+	l := must(c.NewListener(inner, serverConfig()))(t)
+	defer l.Close()
+	for range 2 {
+		if _, err := l.Accept(); !errors.Is(err, errAccept) {
+			t.Errorf("Accept: %v", err)
+		}
+	}
+	near, far := socketPair(t)
+	defer near.Close()
+	near.Write(helloWithTicket(nil))
+	inner.conns <- far
+	must(l.Accept())(t).Close()
+}
+
+var errAccept = errors.New("too many open files")
+
+type failing struct {
+	*queue
+	errs atomic.Int64
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.errs.Add(-1) >= 0 {
+		return nil, errAccept
+	}
+	return f.queue.Accept()
+}

@@ -1,0 +1,278 @@
+package halfshake
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// helloTimeout bounds how long a client may take to send its ClientHello.
+	helloTimeout = 5 * time.Second
+	// minPending is how long a client has in any case. A round trip by satellite is
+	// 600 ms.
+	minPending = time.Second
+	// lastLook is how long a connection that is asked to leave reads once more: enough
+	// to find what has come.
+	lastLook = 2 * time.Millisecond
+	// patience is how long the listener waits, while nobody may be asked to leave,
+	// before it looks again.
+	patience = 10 * time.Millisecond
+)
+
+// pendingHellos are the connections of a listener whose ClientHello is not whole.
+// Each of them holds one of max places. While all are held, the listener accepts no
+// more, and one connection is asked to leave for each that waits, if
+//
+//   - it has been pending for longer than minPending;
+//   - no address holds more places than its own.
+//
+// A connection that is asked reads once more, and leaves if it finds nothing: the
+// client may have sent its ClientHello to a machine that was too busy to look. While
+// it reads, it counts as gone; no more than max/16+1 do at a time.
+type pendingHellos struct {
+	max     int
+	closed  *atomic.Uint64 // counts those that left
+	changed chan struct{}  // a place or a last look may have become free
+
+	mu    sync.Mutex
+	held  int       // places
+	asked int       // of these, by connections that were asked to leave
+	list  list.List // of *pendingHello: those that were not, oldest first
+	tally tally     // of the same
+}
+
+func newPendingHellos(max int, closed *atomic.Uint64) *pendingHellos {
+	return &pendingHellos{max: max, closed: closed, changed: make(chan struct{}, 1), tally: newTally()}
+}
+
+// admit waits for a place, and returns raw as its holder; nil if ctx ends before.
+// Only one goroutine may call it.
+func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
+	for {
+		taken, ask := p.takePlace()
+		if taken {
+			return &pendingHello{Conn: raw, set: p, since: time.Now()}
+		}
+		if ask != nil {
+			ask.interrupt()
+			continue
+		}
+		select {
+		case <-p.changed:
+		case <-time.After(patience):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// takePlace takes a place if one is free. Otherwise it returns the connection that is
+// to be asked to leave, nil if there is none.
+func (p *pendingHellos) takePlace() (taken bool, ask *pendingHello) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held-p.asked < p.max {
+		p.held++
+		return true, nil
+	}
+	if p.asked > p.max/16 {
+		return false, nil
+	}
+	if ask = p.oldest(); ask != nil {
+		p.asked++
+		p.unlist(ask)
+	}
+	return false, ask
+}
+
+// oldest returns the oldest connection that may be asked to leave, nil if there is
+// none.
+func (p *pendingHellos) oldest() *pendingHello {
+	now := time.Now()
+	for e := p.list.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*pendingHello)
+		if now.Sub(c.since) <= minPending {
+			return nil
+		}
+		if p.tally.isMost(c.source) {
+			return c
+		}
+	}
+	return nil
+}
+
+// enter lists c among those that may be asked to leave.
+func (p *pendingHellos) enter(c *pendingHello) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enlist(c)
+}
+
+// stay lists c again, behind the others: it was asked to leave, and its client still
+// speaks.
+func (p *pendingHellos) stay(c *pendingHello) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked--
+	p.enlist(c)
+}
+
+func (p *pendingHellos) enlist(c *pendingHello) {
+	c.listed = p.list.PushBack(c)
+	p.tally.add(c.source, 1)
+}
+
+func (p *pendingHellos) unlist(c *pendingHello) {
+	p.list.Remove(c.listed)
+	c.listed = nil
+	p.tally.add(c.source, -1)
+}
+
+// leave undoes enter. silent says that c leaves because it found nothing to read.
+func (p *pendingHellos) leave(c *pendingHello, silent bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.listed != nil {
+		p.unlist(c)
+		return
+	}
+	p.asked--
+	if silent {
+		p.closed.Add(1)
+	}
+}
+
+// release gives up a place, after leave.
+func (p *pendingHellos) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held--
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// A pendingHello is a connection that holds a place.
+type pendingHello struct {
+	net.Conn
+	set   *pendingHellos
+	since time.Time // it has held its place
+
+	// Set by readHello, before it lists the connection.
+	source netip.Addr
+	limit  time.Time // of the time that the client has
+
+	listed *list.Element // in set.list, nil while asked to leave; guarded by set.mu
+
+	deadline sync.Mutex // guards done, and the read deadline against interrupt
+	done     bool
+}
+
+// readHello reads the ClientHello within the time that the client has. It is where
+// the connection can be asked to leave. The address is asked for here since that may
+// take time: a listener below may have to read it from the connection.
+func (c *pendingHello) readHello() (data, hello []byte, err error) {
+	c.limit = time.Now().Add(helloTimeout)
+	c.SetReadDeadline(c.limit)
+	c.source = sourceOf(c.RemoteAddr())
+	c.set.enter(c)
+	data, hello, err = readHello(c)
+	c.set.leave(c, isTimeout(err))
+	c.liftDeadline()
+	return data, hello, err
+}
+
+// interrupt ends the connection's read, or its next one.
+func (c *pendingHello) interrupt() {
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	if !c.done {
+		c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *pendingHello) liftDeadline() {
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	c.done = true
+	c.SetReadDeadline(time.Time{})
+}
+
+// Read reads from the client. If it is interrupted, it looks once more, and fails only
+// if there is nothing to read.
+func (c *pendingHello) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 || !isTimeout(err) || !time.Now().Before(c.limit) {
+		return n, err
+	}
+	// Twice, because a goroutine may be held up between the deadline and the read.
+	for range 2 {
+		c.SetReadDeadline(time.Now().Add(lastLook))
+		n, err = c.Conn.Read(b)
+		if n > 0 {
+			c.SetReadDeadline(c.limit)
+			c.set.stay(c)
+		}
+		if n > 0 || !isTimeout(err) {
+			break
+		}
+	}
+	return n, err
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// sourceOf returns the address by which a client's connections are counted. In IPv6
+// it is the network of 64 bits, all of which a client has to itself. Connections
+// without an IP address are counted together.
+func sourceOf(addr net.Addr) netip.Addr {
+	if addr == nil {
+		return netip.Addr{}
+	}
+	parsed, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	ip := parsed.Addr().Unmap()
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().Addr()
+	}
+	return ip
+}
+
+// A tally counts connections by their address, and knows the largest count.
+type tally struct {
+	of   map[netip.Addr]int // connections by address, where there are any
+	with map[int]int        // addresses by their number of connections
+	most int
+}
+
+func newTally() tally { return tally{map[netip.Addr]int{}, map[int]int{}, 0} }
+
+// add adds n, which is 1 or -1, to the connections of an address.
+func (t *tally) add(ip netip.Addr, n int) {
+	before := t.of[ip]
+	after := before + n
+	t.of[ip] = after
+	if after == 0 {
+		delete(t.of, ip)
+	}
+	t.with[before]--
+	t.with[after]++
+	if after > t.most || t.with[t.most] == 0 {
+		t.most = after
+	}
+}
+
+// isMost reports whether no address has more connections than ip.
+func (t *tally) isMost(ip netip.Addr) bool { return t.of[ip] == t.most }
