@@ -7,13 +7,13 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// RunBounded checks that a store that bounds itself evicts as [external.Class] says,
-// each check in a subtest with an empty store of its own that open returned to it. The
-// store must hold at least capacity entries with values of 1,000 bytes, and at most
-// twice as many; capacity is 100 or more.
+// RunBounded checks that a store which bounds itself evicts as [external.Class] says.
+// Each check is a subtest, and calls open for an empty store of its own. The store must
+// hold at least capacity entries with values of 1,000 bytes, and at most twice as many;
+// capacity is 100 or more.
 //
-// Each check puts some four to eight times capacity entries. A store that does not
-// bound itself, and so ignores the class, has no use for these checks.
+// Each check puts at least four times capacity entries. A store that does not bound
+// itself, and so ignores the class, has no use for RunBounded.
 func RunBounded(t *testing.T, capacity int, open func(t testing.TB) external.Store) {
 	for _, check := range boundChecks {
 		t.Run(check.name, func(t *testing.T) {
