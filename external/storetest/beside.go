@@ -7,10 +7,10 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// checkBesideLog holds that sessions and the log leave each other alone.
+// checkBesideLog requires that sessions and the log leave each other alone.
 func checkBesideLog(p *probe) {
 	log := &logProbe{p.tester, p.store}
-	before := log.load() // of a database that other checks may have had too
+	before := log.load() // other checks may have used the database
 	keys := []external.Key{newKey(), {}, external.Key(bytes.Repeat([]byte{0xff}, 32))}
 	for i, key := range keys {
 		p.put(key, numbered(key, uint64(i)))

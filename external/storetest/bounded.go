@@ -7,13 +7,13 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// RunBounded checks that a store that bounds itself evicts as [external.Class] says,
-// each check in a subtest with an empty store of its own that open returned to it. The
-// store must hold at least capacity entries with values of 1,000 bytes, and at most
-// twice as many; capacity is 100 or more.
+// RunBounded checks that a store which bounds itself evicts as [external.Class] says.
+// Each check is a subtest, and calls open for an empty store of its own. The store must
+// hold at least capacity entries with values of 1,000 bytes, and at most twice as many;
+// capacity is 100 or more.
 //
-// Each check puts some four to eight times capacity entries. A store that does not
-// bound itself, and so ignores the class, has no use for these checks.
+// Each check puts at least four times capacity entries. A store that does not bound
+// itself, and so ignores the class, has no use for RunBounded.
 func RunBounded(t *testing.T, capacity int, open func(t testing.TB) external.Store) {
 	for _, check := range boundChecks {
 		t.Run(check.name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func (p *boundProbe) found(keys []external.Key) (n int) {
 	return n
 }
 
-// wantAll holds that no entry under one of the keys was evicted.
+// wantAll requires that no entry under the keys was evicted.
 func (p *boundProbe) wantAll(keys []external.Key, what string) {
 	p.Helper()
 	if n := p.found(keys); n < len(keys) {
@@ -81,7 +81,7 @@ func (p *boundProbe) wantAll(keys []external.Key, what string) {
 	}
 }
 
-// wantNone holds that all entries under the keys were evicted.
+// wantNone requires that all entries under the keys were evicted.
 func (p *boundProbe) wantNone(keys []external.Key, what string) {
 	p.Helper()
 	if n := p.found(keys); n > 0 {
@@ -96,7 +96,7 @@ func checkBound(p *boundProbe) {
 	}
 }
 
-// checkFlood has proved entries that expire before a flood of unproved ones.
+// checkFlood puts proved entries, and then a flood of unproved ones that expire later.
 func checkFlood(p *boundProbe) {
 	proved := p.fill(p.capacity*3/4, time.Hour, external.ClassProved)
 	p.flood(2 * time.Hour)
@@ -104,8 +104,8 @@ func checkFlood(p *boundProbe) {
 	p.wantAll(p.fill(10, 2*time.Hour, external.ClassUnproved), "unproved entries that were put last")
 }
 
-// checkNearestFirst has a flood that expires before the unproved entries that are
-// there, and after others.
+// checkNearestFirst puts entries that expire before a flood, and others that expire after
+// it.
 func checkNearestFirst(p *boundProbe) {
 	soon := p.fill(p.capacity/4, time.Hour, external.ClassUnproved)
 	late := p.fill(p.capacity/4, 3*time.Hour, external.ClassUnproved)
@@ -114,8 +114,8 @@ func checkNearestFirst(p *boundProbe) {
 	p.wantAll(late, "entries that expire last")
 }
 
-// checkProvedShare has a flood of proved entries, which expires before the unproved
-// entries that are there: a tenth of what the store holds at least.
+// checkProvedShare puts a few unproved entries, and then a flood of proved ones that
+// expire earlier.
 func checkProvedShare(p *boundProbe) {
 	unproved := p.fill(p.capacity/10, 2*time.Hour, external.ClassUnproved)
 	proved := p.fill(4*p.capacity, time.Hour, external.ClassProved)
@@ -125,7 +125,7 @@ func checkProvedShare(p *boundProbe) {
 	}
 }
 
-// checkClassReplaced has entries of each class that are put again in the other.
+// checkClassReplaced puts entries of each class, and then puts them again in the other.
 func checkClassReplaced(p *boundProbe) {
 	raised := p.fill(p.capacity/4, time.Hour, external.ClassUnproved)
 	lowered := p.fill(p.capacity/4, time.Hour, external.ClassProved)

@@ -6,7 +6,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// The checks of which keys and values a store can hold: all.
+// The checks that a store can hold all keys and values.
 
 func checkSizes(p *probe) {
 	sizes := []int{1, 2, 255, 256, 4095, 4096, 4097, 8192, 16384, external.MaxValueSize - 1, external.MaxValueSize}
@@ -44,7 +44,7 @@ func checkValuesOfAllBytes(p *probe) {
 	})
 }
 
-// roundTrip holds that value can be put, got and taken.
+// roundTrip requires that value can be put, got and taken.
 func (p *probe) roundTrip(key external.Key, value []byte) {
 	p.Helper()
 	p.put(key, value)
@@ -52,8 +52,8 @@ func (p *probe) roundTrip(key external.Key, value []byte) {
 	p.wantTaken(key, value)
 }
 
-// checkKeysOfAllBytes has for each byte two keys that differ at their ends, where
-// a string might have been cut.
+// checkKeysOfAllBytes uses two keys for each byte, which differ at their ends, where a
+// driver may cut a string.
 func checkKeysOfAllBytes(p *probe) {
 	var keys []external.Key
 	for b := range 256 {
@@ -76,8 +76,7 @@ func checkKeysOneBitApart(p *probe) {
 	p.apart(keys)
 }
 
-// apart holds that an entry under one of the keys is no other's, and leaves none
-// of them behind.
+// apart requires that no two of the keys share an entry, and removes all entries.
 func (p *probe) apart(keys []external.Key) {
 	value := func(i int) []byte { return numbered(keys[i], uint64(i)) }
 	p.spread(len(keys), func(p *probe, i int) { p.put(keys[i], value(i)) })

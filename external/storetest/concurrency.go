@@ -9,7 +9,7 @@ import (
 
 // The checks of calls at one time.
 
-// checkTakeOnce puts 2,048 entries, and for each has four that take it.
+// checkTakeOnce puts 2,048 entries, each of which four callers take.
 func checkTakeOnce(p *probe) {
 	const lanes, rounds = 32, 64
 	left := newBudget(lanes * 4)
@@ -38,9 +38,8 @@ func (p *probe) takenOnce(key external.Key, value []byte) {
 	}
 }
 
-// checkWholeValues gets entries while values of many sizes are put in each
-// other's place, and holds that each is whole, of its key, and not older than
-// what was got before.
+// checkWholeValues gets entries while values of many sizes replace one another. It
+// requires that each is whole, belongs to its key, and is not older than the one before.
 func checkWholeValues(p *probe) {
 	const keys, puts, readers = 4, 300, 2
 	left := newBudget(keys * 20)
@@ -85,8 +84,8 @@ func (p *probe) readUntil(written <-chan struct{}, key external.Key) {
 	}
 }
 
-// checkNoComeback removes entries while others read them, and holds that what is
-// removed stays so: a reader must not put it back into a cache of the driver's.
+// checkNoComeback removes entries while others read them, and requires that they stay
+// removed: a reader must not put one back into a cache of the driver's.
 func checkNoComeback(p *probe) {
 	const lanes, rounds, readers = 4, 100, 2
 	left := newBudget(lanes * 4)
@@ -108,7 +107,7 @@ func checkNoComeback(p *probe) {
 	})
 }
 
-// remove deletes or takes, by turns, and looks while the readers go on.
+// remove deletes or takes, in turn, and then reads while the readers go on.
 func (p *probe) remove(key external.Key, round uint64) {
 	if round%2 == 0 {
 		p.delete(key)

@@ -9,8 +9,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// soon is how long after its context is done a call may still take, on a machine
-// that is busy.
+// soon is how long a call may take after its context is done, on a busy machine.
 const soon = 2 * time.Second
 
 // storeOps are the operations of a store on key.
@@ -25,8 +24,7 @@ func storeOps(store external.Store, key external.Key, value []byte) map[Op]func(
 	}
 }
 
-// doneContexts returns a context that was cancelled, and one whose deadline is
-// over.
+// doneContexts returns a context that was cancelled, and one whose deadline has passed.
 func doneContexts() map[string]context.Context {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -46,8 +44,8 @@ func checkDoneContext(p *probe) {
 	}
 }
 
-// wantContextError holds that err is an error, and does not say that something
-// which is there were not.
+// wantContextError requires an error that does not claim that an existing entry is
+// missing.
 func wantContextError(t tester, op Op, name string, err error) {
 	t.Helper()
 	if err == nil {
@@ -58,8 +56,8 @@ func wantContextError(t tester, op Op, name string, err error) {
 	}
 }
 
-// promptly returns what call does, and holds that it returns soon after its
-// context is done.
+// promptly returns what call returns, and requires that it returns soon after its context
+// is done.
 func promptly(ctx context.Context, t tester, op Op, call func(context.Context) ([]byte, error)) ([]byte, error) {
 	t.Helper()
 	type result struct {
@@ -81,8 +79,8 @@ func promptly(ctx context.Context, t tester, op Op, call func(context.Context) (
 	}
 }
 
-// checkShortDeadline has calls whose deadline is over somewhere on their way. An
-// error may then mean that the deed was done; no error means that it was.
+// checkShortDeadline makes calls whose deadline passes while they run. After an error,
+// the call may have taken effect or not; without one, it has.
 func checkShortDeadline(p *probe) {
 	const calls = 200
 	p.spread(calls, func(p *probe, i int) {
@@ -110,7 +108,7 @@ func checkShortDeadline(p *probe) {
 	})
 }
 
-// wantOneOf holds that what is under key, if anything, is one of two values.
+// wantOneOf requires that key has one of two values, or none.
 func (p *probe) wantOneOf(key external.Key, a, b []byte) {
 	p.Helper()
 	got := p.get(key)

@@ -9,7 +9,7 @@ import (
 // granularity is how long after its expiry an entry may be found.
 const granularity = 2 * time.Second
 
-// checkExpiry makes all its entries at once, so as to wait only once.
+// checkExpiry makes all its entries at once, so that it waits only once.
 func checkExpiry(p *probe) {
 	got, taken, deleted, shortened, extended, renewed := newKey(), newKey(), newKey(), newKey(), newKey(), newKey()
 	value, newer := newValue(100), newValue(100)
@@ -46,7 +46,7 @@ func (p *probe) wantExpired(key external.Key, expires time.Time) {
 	p.wantAbsent(key)
 }
 
-// checkExpiredAlready has times that are easily taken for none at all.
+// checkExpiredAlready puts entries with times that a driver may take for no time at all.
 func checkExpiredAlready(p *probe) {
 	times := []time.Time{
 		time.Now().Add(-time.Minute),
@@ -63,8 +63,8 @@ func checkExpiredAlready(p *probe) {
 	}
 }
 
-// checkFarExpiry has an expiry that memcached could take for a time of day in
-// 1970, and one beyond the longest life of any session.
+// checkFarExpiry puts entries with an expiry that memcached could take for a time in 1970,
+// and with one beyond the longest life of any session.
 func checkFarExpiry(p *probe) {
 	for _, life := range []time.Duration{time.Minute, 7 * 24 * time.Hour, 31 * 24 * time.Hour, 400 * 24 * time.Hour} {
 		key, value := newKey(), newValue(100)
@@ -73,8 +73,8 @@ func checkFarExpiry(p *probe) {
 	}
 }
 
-// checkExpiryZones holds that an instant is the same in every time zone, and has
-// a fraction of a second.
+// checkExpiryZones requires that an instant means the same in every time zone, and with a
+// fraction of a second.
 func checkExpiryZones(p *probe) {
 	for _, hours := range []int{-12, 0, 14} {
 		zone := time.FixedZone("", hours*3600)

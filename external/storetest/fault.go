@@ -2,28 +2,28 @@ package storetest
 
 import "fmt"
 
-// A Fault is what befalls a call of a [Faulty]. Those that fail come in pairs,
-// since a call may fail and have happened all the same.
+// A Fault is what goes wrong with a call of a [Faulty]. Faults that fail come in pairs,
+// because a call that fails may have taken effect all the same.
 type Fault int
 
-// The faults. Where one makes no sense for a method, it does nothing there: a
-// lie needs one that reads, and [ReadOnly] and [Full] one that writes.
+// The faults. A fault that makes no sense for a method does nothing there: a wrong answer
+// needs a method that reads, and [ReadOnly] and [Full] one that writes.
 const (
-	// None lets the call through.
+	// None lets the call pass.
 	None Fault = iota
 
-	// Fail returns an error; nothing was done.
+	// Fail returns an error and has no effect.
 	Fail
-	// FailDone returns an error; it was done.
+	// FailDone takes effect and returns an error.
 	FailDone
-	// Hang does nothing until the context is done, and returns its error.
+	// Hang has no effect. It waits until the context is done, and returns its error.
 	Hang
-	// HangDone is Hang, but it was done.
+	// HangDone takes effect and then hangs like Hang.
 	HangDone
-	// Stuck does not heed the context. The call waits for [Faulty.Release], and
-	// is then done, late, as if its context were not.
+	// Stuck ignores the context. The call waits for [Faulty.Release], and then takes
+	// effect, late, as if its context were not done.
 	Stuck
-	// Panic panics; nothing was done.
+	// Panic panics and has no effect.
 	Panic
 
 	// ReadOnly refuses Put, Take, Delete and CompareAndSwap.
@@ -31,18 +31,18 @@ const (
 	// Full refuses Put and CompareAndSwap.
 	Full
 
-	// Drop says that it was done, and it was not: what is written is lost, what
-	// is deleted stays, what is there is not found.
+	// Drop has no effect and returns no error: what is written is lost, what is deleted
+	// stays, what is there is not found.
 	Drop
-	// Spare is a Take that does not remove.
+	// Spare is a Take that does not remove the entry.
 	Spare
 
-	// The other lies are told by Get, Take and Load, of which the Take has
-	// happened. Where there is nothing to make one of, the truth is told.
+	// The other faults are wrong answers of Get, Take and Load; a Take has removed the
+	// entry. The answer is right if there is nothing to make a wrong one of.
 
 	// OtherKey returns what was first put under another key.
 	OtherKey
-	// Older returns what was first put under this key, whatever became of it.
+	// Older returns what was first put under this key, even if it was deleted.
 	Older
 	// Flipped returns the value with one bit flipped.
 	Flipped
@@ -58,7 +58,7 @@ const (
 	Nil
 )
 
-// faults is how many there are, with None.
+// faults is the number of faults, with None.
 const faults = int(Nil) + 1
 
 // Faults returns all but None.
@@ -82,10 +82,10 @@ func (f Fault) String() string {
 	return names[f]
 }
 
-// IsLie reports whether the fault is an answer that is not true, and not an error.
+// IsLie reports whether the fault is a wrong answer rather than an error.
 func (f Fault) IsLie() bool { return f >= Drop }
 
-// forges reports whether the fault makes an answer up from what was put before.
+// forges reports whether the fault makes up an answer from what was put before.
 func (f Fault) forges() bool { return f >= OtherKey }
 
 // befalls reports whether the fault makes sense for op.

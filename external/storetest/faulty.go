@@ -12,20 +12,20 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// ErrInjected is the error of all faults, wrapped, but those of a context.
+// ErrInjected is wrapped by the errors of all faults but those of a context.
 var ErrInjected = errors.New("storetest: injected fault")
 
-// A Faulty is a store that hands each call on to another, unless it was told to
-// do worse:
+// A Faulty is a store that passes each call on to another store, unless a fault was set
+// for it:
 //
 //	f := storetest.NewFaulty(store)
 //	f.Set(storetest.Get, storetest.Fail)
 //
-// It is safe for concurrent use, and may be told anew while calls are under way,
-// which go on as they began.
+// It is safe for concurrent use. Faults may be set while calls are in progress, which go
+// on as they began.
 //
-// What it makes up at random is the same in each run, if the calls are. For this,
-// and to lie, it remembers values; its formatted form has none.
+// What it makes up at random is the same in each run with the same calls. It remembers
+// values to make wrong answers of; its formatted form shows none.
 type Faulty struct {
 	store external.Store
 
@@ -36,7 +36,7 @@ type Faulty struct {
 	calls    [ops]int
 	injected [ops]int
 	hanging  int
-	released chan struct{} // closed to let go who hangs
+	released chan struct{} // closed to release the calls that hang
 	memory   memory
 }
 
@@ -50,14 +50,14 @@ func NewFaulty(store external.Store) *Faulty {
 	return &Faulty{store: store, released: make(chan struct{}), memory: newMemory()}
 }
 
-// Set has fault befall each call of op from now on.
+// Set sets the fault of every call of op from now on.
 func (f *Faulty) Set(op Op, fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults[op] = fault
 }
 
-// SetAll has fault befall each call for which it makes sense.
+// SetAll sets the fault of every call for which it makes sense.
 func (f *Faulty) SetAll(fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -66,32 +66,31 @@ func (f *Faulty) SetAll(fault Fault) {
 	}
 }
 
-// SetFunc has choose say, before each call, what befalls it; where that is
-// [None], what was set otherwise does. The key is zero for the revocation log.
-// Choose is called by one goroutine at a time, and calls no method of the Faulty.
-// A nil choose ends this.
+// SetFunc sets a function that chooses the fault of each call. If it chooses [None], the
+// fault of Set applies. The key is zero for the revocation log. One goroutine at a time
+// calls choose, which must not call methods of the Faulty. A nil choose ends this.
 func (f *Faulty) SetFunc(choose func(op Op, key external.Key) Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.choose = choose
 }
 
-// SetDelay has each call of op wait, before all else, for d or until its context
-// is done, in which case nothing else happens.
+// SetDelay makes each call of op wait for d before anything else. If its context is done
+// before that, the call has no effect.
 func (f *Faulty) SetDelay(op Op, d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.delays[op] = d
 }
 
-// Heal ends all faults and delays. Calls that hang still do.
+// Heal ends all faults and delays. Calls that hang go on hanging.
 func (f *Faulty) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults, f.delays, f.choose = [ops]Fault{}, [ops]time.Duration{}, nil
 }
 
-// Release lets go the calls that hang now. Those of [Stuck] are then done, those
+// Release releases the calls that hang now. Those of [Stuck] then take effect, and those
 // of [Hang] and [HangDone] return [ErrInjected].
 func (f *Faulty) Release() {
 	f.mu.Lock()
@@ -107,15 +106,15 @@ func (f *Faulty) Hanging() int {
 	return f.hanging
 }
 
-// Calls returns how many calls of op were made, whatever befell them.
+// Calls returns how many calls of op were made, faulty or not.
 func (f *Faulty) Calls(op Op) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[op]
 }
 
-// Injected returns how many calls of op a fault befell: a test that needs one
-// should look that there was one. Delays do not count.
+// Injected returns how many calls of op were faulty; delays do not count. A test that
+// relies on a fault should check that there was one.
 func (f *Faulty) Injected(op Op) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,8 +124,8 @@ func (f *Faulty) Injected(op Op) int {
 // Format implements [fmt.Formatter].
 func (f *Faulty) Format(s fmt.State, _ rune) { io.WriteString(s, "storetest.Faulty") }
 
-// Randomly returns a function for [Faulty.SetFunc] that chooses one of the faults
-// for that share of the calls, from 0 to 1, and None for the others.
+// Randomly returns a function for [Faulty.SetFunc] that chooses one of the faults for
+// share of the calls, from 0 to 1, and None for the others.
 func Randomly(seed uint64, share float64, faults ...Fault) func(Op, external.Key) Fault {
 	random := rand.New(rand.NewPCG(seed, 0))
 	return func(Op, external.Key) Fault {

@@ -8,8 +8,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// checkHistory has several callers do at random what one can do with a key, and
-// holds that there is an order of their calls that explains all the answers.
+// checkHistory lets several callers use one key at random, and requires that some order
+// of their calls explains all the answers.
 func checkHistory(p *probe) {
 	const lanes, rounds = 8, 50
 	left := newBudget(lanes * 4)

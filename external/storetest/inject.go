@@ -8,7 +8,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// call does what do does, or the fault that befalls this call.
+// call calls do, or injects the fault of this call.
 func (f *Faulty) call(ctx context.Context, op Op, key external.Key, do func(context.Context) ([]byte, error)) ([]byte, error) {
 	fault, delay, released := f.begin(op, key)
 	if err := sleep(ctx, delay); err != nil {
@@ -46,7 +46,7 @@ func (f *Faulty) call(ctx context.Context, op Op, key external.Key, do func(cont
 	return nil, injected(op, "fails")
 }
 
-// begin counts the call and says what befalls it.
+// begin counts the call and returns its fault and delay.
 func (f *Faulty) begin(op Op, key external.Key) (Fault, time.Duration, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,7 +61,7 @@ func (f *Faulty) begin(op Op, key external.Key) (Fault, time.Duration, <-chan st
 	if !fault.befalls(op) {
 		fault = None
 	}
-	if fault != None && !fault.forges() { // a forgery counts once it is made
+	if fault != None && !fault.forges() { // forge counts the others, if it makes one
 		f.injected[op]++
 	}
 	return fault, f.delays[op], f.released
@@ -99,7 +99,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// dropped is the answer to a call that is not made.
+// dropped returns the answer to a call that has no effect.
 func dropped(op Op) error {
 	if op.reads() {
 		return external.ErrNotFound
@@ -111,8 +111,8 @@ func injected(op Op, deed string) error {
 	return fmt.Errorf("%w: %v %s", ErrInjected, op, deed)
 }
 
-// forge returns a lie in place of the answer, or the answer if there is nothing
-// to make that lie of.
+// forge returns a wrong answer in place of the right one, or the right one if there is
+// nothing to make a wrong one of.
 func (f *Faulty) forge(fault Fault, op Op, key external.Key, value []byte, err error) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -106,7 +106,7 @@ func checkLogDoneContext(p *logProbe) {
 	}
 }
 
-// wantQuietError holds that err is the error of a context that is done, and has
+// wantQuietError requires that err is the error for a context that is done, and contains
 // no bytes of the logs.
 func (p *logProbe) wantQuietError(op Op, name string, err error, logs ...[]byte) {
 	p.Helper()
@@ -118,7 +118,7 @@ func (p *logProbe) wantQuietError(op Op, name string, err error, logs ...[]byte)
 	}
 }
 
-// checkLogOneFirst has many that each make the first log.
+// checkLogOneFirst lets many callers make the first log at once.
 func checkLogOneFirst(p *logProbe) {
 	var first atomic.Pointer[[]byte]
 	p.each(8, func(p *logProbe, _ int) {
@@ -133,7 +133,7 @@ func checkLogOneFirst(p *logProbe) {
 	p.want(*first.Load())
 }
 
-// checkLogIncrements has many that count in the log, and holds that no count is
+// checkLogIncrements lets many callers count in the log, and requires that no count is
 // lost.
 func checkLogIncrements(p *logProbe) {
 	const goroutines, increments = 8, 100

@@ -7,7 +7,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// A logProbe is a revocation log in the hands of a check, as a probe is a store.
+// A logProbe is a revocation log in the hands of a check, like a probe.
 type logProbe struct {
 	tester
 	log external.RevocationLog
@@ -30,8 +30,7 @@ func (p *logProbe) load() []byte {
 	return log
 }
 
-// swap reports whether next was put in the place of old; if not, there was a
-// conflict.
+// swap reports whether next has replaced old. If not, there was a conflict.
 func (p *logProbe) swap(old, next []byte) bool {
 	p.Helper()
 	ctx, cancel := opContext()
@@ -43,7 +42,7 @@ func (p *logProbe) swap(old, next []byte) bool {
 	return err == nil
 }
 
-// want holds that the log is that one, or, if that is nil, that there is none.
+// want requires that Load returns log, or finds none if log is nil.
 func (p *logProbe) want(log []byte) {
 	p.Helper()
 	got := p.load()
@@ -57,7 +56,7 @@ func (p *logProbe) want(log []byte) {
 	}
 }
 
-// wantSwap holds that next can be put in the place of old.
+// wantSwap requires that next replaces old.
 func (p *logProbe) wantSwap(old, next []byte) {
 	p.Helper()
 	if !p.swap(old, next) {
@@ -66,7 +65,7 @@ func (p *logProbe) wantSwap(old, next []byte) {
 	p.want(next)
 }
 
-// wantConflict holds that old is not taken for log, which stays.
+// wantConflict requires that CompareAndSwap does not take old for log, which stays.
 func (p *logProbe) wantConflict(log, old []byte) {
 	p.Helper()
 	if p.swap(old, newValue(50)) {

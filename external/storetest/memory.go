@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// remembered is for how many keys a Faulty remembers a value.
+	// remembered is the number of keys for which a Faulty remembers a value.
 	remembered = 4096
 	oversize   = 1 << 20
 )
 
-// A memory is what a Faulty makes its lies of.
+// A memory is what a Faulty makes its wrong answers of.
 type memory struct {
 	random *rand.Rand
-	order  []external.Key          // in which keys were first put
+	order  []external.Key          // the keys, in the order of their first Put
 	first  map[external.Key][]byte // what was first put under each
-	log    []byte                  // the first that was made
+	log    []byte                  // the first log
 }
 
 func newMemory() memory {
@@ -38,8 +38,8 @@ func (m *memory) swap(log []byte) {
 	}
 }
 
-// forge returns the lie, of which the truth is value, nil if there is none; and
-// false if there is nothing to make it of, or it would be the truth.
+// forge returns a wrong answer in place of value (nil means not found). It returns false
+// if there is nothing to make one of, or if it would be right.
 func (m *memory) forge(fault Fault, op Op, key external.Key, value []byte) (lie []byte, ok bool) {
 	switch fault {
 	case OtherKey:
@@ -70,8 +70,8 @@ func (m *memory) forge(fault Fault, op Op, key external.Key, value []byte) (lie 
 	return lie, lie != nil && !bytes.Equal(lie, value)
 }
 
-// ofAnother returns what was first put under any other key. To a log, all keys
-// are other.
+// ofAnother returns what was first put under any other key. For the log, every key is
+// another.
 func (m *memory) ofAnother(op Op, key external.Key) []byte {
 	for _, other := range m.order {
 		if op == Load || other != key {

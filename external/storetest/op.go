@@ -5,7 +5,7 @@ import "fmt"
 // An Op is a method of [external.Store].
 type Op int
 
-// The methods of a store, those of its revocation log last.
+// The methods of a store and, after them, of its revocation log.
 const (
 	Put Op = iota
 	Get
@@ -29,5 +29,5 @@ func (op Op) String() string {
 // writes reports whether the method changes the database.
 func (op Op) writes() bool { return op != Get && op != Load }
 
-// reads reports whether the method answers with what is in the database.
+// reads reports whether the method returns something from the database.
 func (op Op) reads() bool { return op == Get || op == Take || op == Load }

@@ -7,13 +7,12 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// RunPersistent checks that a database keeps what it acknowledged when it is
-// closed and opened again. Each call of open with one dir opens one database;
-// dir is an empty folder at first, and for a database elsewhere a name. What close
-// does is up to the driver: one that promises to survive a crash, or one only
-// after it has synced, hands in a close that does just that.
+// RunPersistent checks that a database keeps what it acknowledged when it is closed and
+// opened again. Calls of open with the same dir open the same database. The directory is
+// empty at first; a driver whose database is elsewhere takes dir as a name. Close does
+// what the driver promises to survive: a crash, or an orderly end.
 //
-// It takes some two seconds.
+// RunPersistent takes some two seconds.
 func RunPersistent(t *testing.T, open func(t testing.TB, dir string) (store external.Store, close func())) {
 	for _, check := range persistenceChecks {
 		t.Run(check.name, func(t *testing.T) {
@@ -84,8 +83,8 @@ func checkStaysRemoved(d *database) {
 	})
 }
 
-// checkExpiryKept has an entry that expires while the database is closed, one
-// that does so after it was opened again, and one that does not.
+// checkExpiryKept puts an entry that expires while the database is closed, one that
+// expires after it was opened again, and one that does not expire.
 func checkExpiryKept(d *database) {
 	closed, opened, kept := newKey(), newKey(), newKey()
 	value := newValue(100)

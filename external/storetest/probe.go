@@ -9,8 +9,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// A probe is a store in the hands of a check. Its methods end the check if the
-// store does not do as the contract says.
+// A probe is a store in the hands of a check. Its methods end the check if the store
+// breaks its contract.
 type probe struct {
 	tester
 	store external.Store
@@ -75,19 +75,19 @@ func (p *probe) delete(key external.Key) {
 	}
 }
 
-// want holds that value can be got.
+// want requires that Get returns value.
 func (p *probe) want(key external.Key, value []byte) {
 	p.Helper()
 	p.same(Get, key, p.get(key), value)
 }
 
-// wantTaken holds that value can be taken.
+// wantTaken requires that Take returns value.
 func (p *probe) wantTaken(key external.Key, value []byte) {
 	p.Helper()
 	p.same(Take, key, p.take(key), value)
 }
 
-// same holds that what op found under key is what was put there.
+// same requires that op found what was put under key.
 func (p *probe) same(op Op, key external.Key, got, want []byte) {
 	p.Helper()
 	if got == nil {
@@ -98,7 +98,7 @@ func (p *probe) same(op Op, key external.Key, got, want []byte) {
 	}
 }
 
-// wantAbsent holds that there is nothing to be got or taken.
+// wantAbsent requires that neither Get nor Take finds anything.
 func (p *probe) wantAbsent(key external.Key) {
 	p.Helper()
 	if got := p.get(key); got != nil {

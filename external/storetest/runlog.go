@@ -6,11 +6,11 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// RunLog checks that revocation logs honour the contract of
-// [external.RevocationLog], each check in a subtest with a log that open returned
-// to it. Each must be of a database in which no log was made yet.
+// RunLog checks that revocation logs honour the contract of [external.RevocationLog].
+// Each check is a subtest, and calls open for its log, which must be in a database that
+// has no log yet.
 //
-// It takes less than a second for a log that writes at once.
+// RunLog takes less than a second for a log that writes at once.
 func RunLog(t *testing.T, open func(t testing.TB) external.RevocationLog) {
 	for _, check := range logChecks {
 		t.Run(check.name, func(t *testing.T) {

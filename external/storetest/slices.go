@@ -6,7 +6,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// The checks of who owns a slice.
+// The checks of slices: who may keep and change them.
 
 func checkSlicesNotKept(p *probe) {
 	keys := [...]external.Key{newKey(), newKey()}

@@ -10,16 +10,16 @@
 //		storetest.Run(t, func(t testing.TB) external.Store { return open(t) })
 //	}
 //
-// The suite takes for granted that the store has the room not to lose any of the
-// few thousand entries that it makes, that its database is linearizable while the
-// suite runs, and that the clocks of both agree within a second.
+// Except in RunBounded, the store must have room for the few thousand entries that the
+// suite makes. Its database must be linearizable while the suite runs, and the clocks of
+// both must agree within a second.
 //
 // # How the suite is tested
 //
-// A check is a function of a probe, which holds the store and what little of a
-// *testing.T the check needs. The suite's own tests hand each check a recorder
-// in place of the *testing.T, and stores that are broken on purpose, and hold
-// that the recorder saw a failure.
+// A check is a function of a probe, which holds the store and the few methods of a
+// *testing.T that the check needs. The suite's own tests give each check a recorder in
+// place of the *testing.T, and a store that is broken on purpose, and require that the
+// recorder saw a failure.
 package storetest
 
 import (
@@ -28,15 +28,15 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// Run checks that stores honour the contract of [external.Store], each check in
-// a subtest with a store that open returned to it. They may all be of one
-// database; that is for this test alone, and need not be empty. What open began
-// it ends with t.Cleanup.
+// Run checks that stores honour the contract of [external.Store]. Each check is a
+// subtest, and calls open for its store. All stores may share one database, which need
+// not be empty, but which nothing else may use meanwhile. Open registers its own
+// clean-up with t.Cleanup.
 //
-// It takes some three seconds for a store that writes at once, and half a minute
-// for one that writes entry by entry to a disk; such a store is let off with some
-// of the rounds of the concurrent checks. An entry may be found for up to two seconds after
-// it expired, since there are databases that count in seconds.
+// Run takes some three seconds for a store that writes at once, and half a minute for
+// one that writes entry by entry to a disk; concurrent checks do fewer rounds for a slow
+// store. An entry may be found for up to two seconds after it expired, because some
+// databases count in seconds.
 func Run(t *testing.T, open func(t testing.TB) external.Store) {
 	for _, check := range storeChecks {
 		t.Run(check.name, func(t *testing.T) {

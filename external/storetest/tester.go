@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A tester is what the checks use of a *testing.T: see the package's comment for
-// why it is so little.
+// A tester has the methods of a *testing.T that the checks use: few, for the reason in
+// the package's comment.
 type tester interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -23,8 +23,8 @@ func fatalf(t tester, format string, args ...any) {
 	t.FailNow()
 }
 
-// each runs f with 0 to n-1, each in a goroutine of its own, all let go at one
-// moment. It ends the test if one of them ended itself.
+// each runs f with 0 to n-1, each in a goroutine of its own. All start at one moment. It
+// ends the test if one of them ended itself.
 func each(t tester, n int, f func(t tester, i int)) {
 	var failed atomic.Bool
 	var wg sync.WaitGroup
@@ -42,7 +42,7 @@ func each(t tester, n int, f func(t tester, i int)) {
 	}
 }
 
-// A worker is the tester of a goroutine, which may end nothing but itself.
+// A worker is the tester of a goroutine, which can end only itself.
 type worker struct {
 	tester
 	failed *atomic.Bool
@@ -53,13 +53,13 @@ func (w worker) FailNow() {
 	runtime.Goexit()
 }
 
-// opContext is the context of a call that nothing should keep waiting.
+// opContext returns a context for a call that should not wait for anything.
 func opContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 10*time.Second)
 }
 
-// A budget is how long a check repeats itself: rounds of them, but a slow store
-// is let off with fewer once time is up.
+// A budget limits how long a check repeats itself: until its time is up, but at least
+// some rounds.
 type budget struct {
 	until time.Time
 	least int64
@@ -70,7 +70,7 @@ func newBudget(least int64) *budget {
 	return &budget{until: time.Now().Add(3 * time.Second), least: least}
 }
 
-// spend reports whether another round is to be done.
+// spend reports whether to do another round.
 func (b *budget) spend() bool {
 	return b.done.Add(1) <= b.least || time.Now().Before(b.until)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// newKey returns a key that no other check has.
+// newKey returns a key that no other check uses.
 func newKey() (key external.Key) {
 	rand.Read(key[:])
 	return key
@@ -21,8 +21,8 @@ func newValue(size int) []byte {
 	return value
 }
 
-// numbered returns the value of that number for key: from 8 bytes to some 4
-// kilobytes, of which each tells that it is of that value and of no other.
+// numbered returns the value of a number for key, of 8 bytes to some 4 kilobytes. No two
+// keys or numbers share a part of it.
 func numbered(key external.Key, number uint64) []byte {
 	binary.BigEndian.PutUint64(key[:], number)
 	value := make([]byte, 8+number*997%4000)
@@ -31,8 +31,8 @@ func numbered(key external.Key, number uint64) []byte {
 	return value
 }
 
-// numberOf returns the number of a value for key, and false if it is none, or not
-// a whole one.
+// numberOf returns the number of a value for key, and false if it is not the whole of
+// such a value.
 func numberOf(key external.Key, value []byte) (number uint64, ok bool) {
 	if len(value) < 8 {
 		return 0, false

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// keptAside is how many damaged files are kept: some, to look into what damages
-// them; not more, because it may happen at every start.
+// keptAside is how many damaged files are kept: some, to find out what damages them,
+// but few, because it may happen at every start.
 const keptAside = 3
 
 const asideMark = ".damaged-"
@@ -22,7 +22,7 @@ func (f *file) retire(path string, logger *slog.Logger, cause error) error {
 		return err
 	}
 	if !same {
-		logger.Error("the store's file is gone from its place; a new one is begun without its sessions", "file", path, "error", cause)
+		logger.Error("the store's file is gone from its place; a new one begins without its sessions", "file", path, "error", cause)
 	} else if err := setAside(path, logger, cause); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func setAside(path string, logger *slog.Logger, cause error) error {
 	if err != nil {
 		return fmt.Errorf("%w; it cannot be set aside: %w: let this user write to its directory, or move it away", cause, err)
 	}
-	logger.Error("the store's file is damaged; it is set aside, and a new one begun without its sessions",
+	logger.Error("the store's file is damaged and was set aside; a new one begins without its sessions",
 		"file", path, "moved_to", to, "error", cause)
 	if err := prune(path); err != nil {
 		logger.Error("an older damaged file cannot be removed", "error", err)

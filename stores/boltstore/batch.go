@@ -11,14 +11,14 @@ import (
 // commitInterval is how long a put waits for others to share its commit.
 const commitInterval = 500 * time.Millisecond
 
-// limits follow from Config.MaxBytes. A transaction writes to free pages only,
-// so that many must be left for the largest one: twice the batch's bytes, because
-// a page may be half full, and a page for each change of what the file has.
+// limits follow from Config.MaxBytes. A transaction writes to free pages only, so as
+// many must be free as the largest one can need: twice its batch's bytes, because pages
+// may be half full, and a page for each change of what the file has.
 type limits struct {
 	file       int64 // the size of the file
-	growth     int64 // by which it grows
-	reserve    int64 // of it, what is kept free
-	capacity   int64 // the least that sessions are taken to have room for
+	growth     int64 // how much it grows at a time
+	reserve    int64 // how much of it is kept free
+	capacity   int64 // the room that sessions are assumed to have at least
 	batchBytes int64 // of changes in one transaction
 	batchEdits int   // changes of what the file has, in one transaction
 }
@@ -53,7 +53,7 @@ type batch struct {
 	changes map[external.Key]change
 	log     []byte // the next revocation log; nil for no change
 	bytes   int64
-	edits   int // at most this many of the changes are of what the file has
+	edits   int // how many of the changes are of what the file has, or more
 	attempt *attempt
 }
 
@@ -71,10 +71,10 @@ func (b *batch) empty() bool { return len(b.changes) == 0 && b.log == nil }
 
 func (b *batch) full(l limits) bool { return b.filled(l, 1) }
 
-// half tells when to commit rather than to wait for more.
+// half reports whether to commit now rather than wait for more changes.
 func (b *batch) half(l limits) bool { return b.filled(l, 2) }
 
-// filled tells whether b has one part, of so many, of what it may have.
+// filled reports whether b has reached 1/parts of its limits.
 func (b *batch) filled(l limits, parts int) bool {
 	return b.bytes >= l.batchBytes/int64(parts) || b.edits >= l.batchEdits/parts || len(b.changes) >= batchChanges/parts
 }
@@ -92,7 +92,7 @@ func (a *attempt) end(err error) {
 	close(a.done)
 }
 
-// fail ends the attempt; b is to be tried again.
+// fail ends the attempt, and begins another to retry b.
 func (b *batch) fail(err error) {
 	b.attempt.end(err)
 	b.attempt = newAttempt()
@@ -107,8 +107,8 @@ func (a *attempt) wait(ctx context.Context) error {
 	}
 }
 
-// enter locks s.mu when the open batch has room for a change, or returns an
-// error and does not.
+// enter waits until the open batch has room for a change, and locks s.mu. If it
+// returns an error, s.mu is not locked.
 func (s *Store) enter(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -134,8 +134,8 @@ func (s *Store) enter(ctx context.Context) error {
 	}
 }
 
-// await has the attempt made at once, and waits for its end. A nil attempt has
-// nothing to do.
+// await starts the attempt at once, and waits for its end. It returns at once if a is
+// nil.
 func (s *Store) await(ctx context.Context, a *attempt) error {
 	if a == nil {
 		return nil
@@ -163,7 +163,7 @@ func (s *Store) pending(key external.Key) (change, bool) {
 	return c, ok
 }
 
-// current returns the slot of what is under key now.
+// current returns the slot of the entry under key.
 func (s *Store) current(key external.Key) (slot, bool) {
 	if c, ok := s.pending(key); ok {
 		return c.slot, c.record != nil
@@ -172,7 +172,7 @@ func (s *Store) current(key external.Key) (slot, bool) {
 	return at, ok
 }
 
-// onFile tells whether the file has, or may soon have, an entry under key.
+// onFile reports whether the file has, or may soon have, an entry under key.
 func (s *Store) onFile(key external.Key) bool {
 	if _, ok := s.index.slots[key]; ok {
 		return true
@@ -183,7 +183,7 @@ func (s *Store) onFile(key external.Key) bool {
 	return s.committing.changes[key].record != nil
 }
 
-// add puts a change into the open batch, in the place of an earlier one.
+// add puts a change into the open batch, where it replaces an earlier one of key.
 func (s *Store) add(key external.Key, c change) {
 	if s.open.empty() {
 		s.due.Reset(commitInterval)
@@ -199,8 +199,8 @@ func (s *Store) add(key external.Key, c change) {
 	}
 }
 
-// drop takes the change of key out of the open batch. Its edit stays counted: the
-// file may have the entry by now, or no longer.
+// drop takes the change of key out of the open batch. Its edit stays counted, because
+// the file may have gained or lost the entry meanwhile.
 func (s *Store) drop(key external.Key) {
 	if c, ok := s.open.changes[key]; ok {
 		s.open.bytes -= c.record.cost()
@@ -208,8 +208,8 @@ func (s *Store) drop(key external.Key) {
 	}
 }
 
-// remove deletes what is under key, and returns the attempt with which it is
-// gone from the file: nil if it never got there.
+// remove deletes the entry under key. It returns the attempt that deletes it from the
+// file, nil if it never got there.
 func (s *Store) remove(key external.Key) *attempt {
 	if !s.onFile(key) {
 		s.drop(key)

@@ -12,10 +12,10 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// bbolt trusts the pages that it maps: a wrong number in one can make it follow
-// a circle until the stack has no end, or ask for more memory than there is,
-// neither of which can be recovered from. So all pages are checked before it sees
-// them. They are in the machine's byte order, like bbolt's own.
+// bbolt trusts the pages that it maps. A wrong number in one can make it recurse until
+// the stack overflows, or allocate more memory than there is, and the process does not
+// survive either. So all pages are checked before bbolt sees them. They are in the
+// machine's byte order, as bbolt writes them.
 
 var order = binary.NativeEndian
 
@@ -45,15 +45,15 @@ type contents struct {
 // A checker reads a file page by page.
 type checker struct {
 	f     io.ReaderAt
-	pages uint64   // how many of the file may be in use
-	seen  []bool   // which of them are
+	pages uint64   // how many pages may be in use
+	seen  []bool   // which of them are, as far as the check has come
 	stack [][]byte // a buffer for each level of the tree
 	found *contents
-	ours  bool // the format is
+	ours  bool // the format is this package's
 }
 
-// check reads all of f. It returns damage if f is not, to the last byte that
-// matters, as this version of this package writes it.
+// check reads all of f. It returns a damage unless f is what this version of the
+// package writes, to the last byte that matters.
 func check(f *os.File) (*contents, error) {
 	c := &checker{f: f, found: &contents{index: newIndex()}}
 	info, err := f.Stat()
@@ -72,7 +72,7 @@ func check(f *os.File) (*contents, error) {
 	return c.found, c.freelist(m.freelist)
 }
 
-// A meta is one of the two that begin the file, of which the newer counts:
+// A meta is the content of each of the first two pages, of which the newer counts:
 //
 //	page header | magic [4] | version [4] | page size [4] | flags [4] |
 //	root page [8] | sequence [8] | freelist page [8] | pages [8] | transaction [8] | FNV-1a [8]
@@ -84,9 +84,9 @@ const (
 	boltVersion = 2
 )
 
-// meta takes neither without the other: to go back to the older one would undo
-// the last commit, and with it a Take. A crash leaves two that are valid, since
-// each is written after all else and is within a sector of the disk.
+// meta refuses a file of which one meta is damaged: the other may be the older one,
+// which would undo the last commit, and with it a Take. A crash leaves two valid metas,
+// because each is written after everything else and fits a sector of the disk.
 func (c *checker) meta(size int64) (newest meta, err error) {
 	for i := range int64(2) {
 		buf := make([]byte, metaSize)
@@ -112,7 +112,7 @@ func parseMeta(b []byte) (meta, error) {
 	sum.Write(b[:56])
 	switch {
 	case order.Uint32(b) != boltMagic:
-		return meta{}, damaged("it is no bbolt file")
+		return meta{}, damaged("it is not a bbolt file")
 	case order.Uint32(b[4:]) != boltVersion:
 		return meta{}, damaged("it is a bbolt file of version %d, and this program knows %d", order.Uint32(b[4:]), boltVersion)
 	case order.Uint64(b[56:]) != sum.Sum64():
@@ -123,8 +123,8 @@ func parseMeta(b []byte) (meta, error) {
 	return meta{order.Uint64(b[16:]), order.Uint64(b[32:]), order.Uint64(b[40:]), order.Uint64(b[48:])}, nil
 }
 
-// buckets checks the root's elements: those of state first, so that a file of
-// another format is not taken for one that is damaged in some other way.
+// buckets checks the root's elements, which are buckets. It begins with the format, so
+// that a file of another format is called that.
 func (c *checker) buckets(root uint64) error {
 	found := make(map[string][]byte)
 	err := c.tree(root, 0, span{}, func(flags uint32, name, value []byte) error {
@@ -134,7 +134,7 @@ func (c *checker) buckets(root uint64) error {
 		found[string(name)] = bytes.Clone(value)
 		return nil
 	})
-	if err != nil || len(found) == 0 { // it has just been made
+	if err != nil || len(found) == 0 { // a new file has none yet
 		return err
 	}
 	if state, ok := found[string(stateBucket)]; ok {
@@ -204,8 +204,8 @@ func (c *checker) state(flags uint32, key, value []byte) error {
 	return nil
 }
 
-// freelist checks that a page which is free is not in use, and that all others
-// are: otherwise bbolt would overwrite it, or assert that it does not.
+// freelist checks that no free page is in use and that every other page is. Otherwise
+// bbolt would overwrite pages in use, or panic.
 func (c *checker) freelist(page uint64) error {
 	buf, err := c.page(page, 0)
 	if err != nil {
@@ -213,7 +213,7 @@ func (c *checker) freelist(page uint64) error {
 	}
 	p, err := parsePage(buf)
 	if err != nil || p.flags != freelistPage {
-		return damaged("page %d is no list of free pages", page)
+		return damaged("page %d is not a list of free pages", page)
 	}
 	ids, count := buf[pageHeaderSize:], uint64(p.count)
 	if count == math.MaxUint16 && len(ids) >= 8 { // too long for its field
@@ -235,10 +235,10 @@ func (c *checker) freelist(page uint64) error {
 	return nil
 }
 
-// use marks a page as seen, which it must not be.
+// use marks a page as seen, and returns an error if it was seen before.
 func (c *checker) use(page uint64) error {
 	if page < 2 || page >= c.pages {
-		return damaged("page %d is not one of the file's %d", page, c.pages)
+		return damaged("there is no page %d among the file's %d", page, c.pages)
 	}
 	if c.seen[page] {
 		return damaged("page %d has two uses", page)

@@ -5,20 +5,18 @@ import "bytes"
 // A leafFunc checks one element of a leaf.
 type leafFunc func(flags uint32, key, value []byte) error
 
-// A span is where the keys of a page must be: the first is low, which the page
-// above has it under, and all are before high. Both are nil for a root, and high
-// where there is no end.
-//
-// bbolt finds a page's place in the one above by its first key: with another one
-// there, it would put the page in twice.
+// A span says which keys a page may have. The first must be low, the key that its
+// parent has for it, because bbolt finds a page in its parent by that key and would
+// otherwise insert the page a second time. All must be less than high. A nil low or
+// high is no limit.
 type span struct{ low, high []byte }
 
-// begins tells whether the first key may be this.
+// begins reports whether first may be the first key.
 func (s span) begins(first []byte) bool { return s.low == nil || bytes.Equal(first, s.low) }
 
 func (s span) has(key []byte) bool { return s.high == nil || bytes.Compare(key, s.high) < 0 }
 
-// tree checks the page and all below it. No page is seen twice, so it ends.
+// tree checks the page and all below it. It ends because no page is seen twice.
 func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error {
 	buf, err := c.page(page, level)
 	if err != nil {
@@ -35,7 +33,7 @@ func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error
 		return damaged("page %d is neither branch nor leaf", page)
 	}
 	if !within.begins(p.branchKey(0)) {
-		return damaged("page %d begins with another key than is said above it", page)
+		return damaged("page %d begins with another key than its parent says", page)
 	}
 	for i := range p.count {
 		below := span{p.branchKey(i), within.high}
@@ -52,8 +50,8 @@ func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error
 	return nil
 }
 
-// page returns the bytes of a page and of those that it overflows into. They
-// are good until the next call for the same level.
+// page returns the bytes of a page and of those that it overflows into. They are valid
+// until the next call for the same level.
 func (c *checker) page(page uint64, level int) ([]byte, error) {
 	if err := c.use(page); err != nil {
 		return nil, err
@@ -84,8 +82,8 @@ func (c *checker) page(page uint64, level int) ([]byte, error) {
 	return buf, c.read(buf, int64(page)*pageSize)
 }
 
-// A treePage is a page whose header is read. Its elements are read with care:
-// what is not within the page is nil.
+// A treePage is a page with its header parsed. Parts of its elements that are not
+// within the page are nil.
 type treePage struct {
 	flags, count int
 	data         []byte
@@ -105,7 +103,7 @@ func parsePage(b []byte) (treePage, error) {
 // leaf checks the elements of a leaf.
 func (p treePage) leaf(within span, leaf leafFunc) error {
 	if p.flags != leafPage {
-		return damaged("a leaf is none")
+		return damaged("a page in place of a leaf is something else")
 	}
 	if p.count == 0 && within.low != nil {
 		return damaged("a leaf is empty")
@@ -120,7 +118,7 @@ func (p treePage) leaf(within span, leaf leafFunc) error {
 			return damaged("a leaf's element is not within its page")
 		}
 		if i == 0 && !within.begins(key) {
-			return damaged("a leaf begins with another key than is said above it")
+			return damaged("a leaf begins with another key than its parent says")
 		}
 		if !within.has(key) || last != nil && bytes.Compare(last, key) >= 0 {
 			return damaged("a leaf's keys are out of order")
@@ -143,7 +141,7 @@ func (p treePage) child(i int) uint64 {
 	return order.Uint64(p.data[pageHeaderSize+i*leafElementSize+8:])
 }
 
-// part returns size bytes at a position that counts from at.
+// part returns size bytes at a position relative to at.
 func (p treePage) part(at int, position uint64, size uint32) []byte {
 	from := uint64(at) + position
 	if from+uint64(size) > uint64(len(p.data)) {

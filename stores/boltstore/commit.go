@@ -12,8 +12,8 @@ import (
 const (
 	// retryInterval is the pause after a commit that failed.
 	retryInterval = 250 * time.Millisecond
-	// A sweep, while there is nothing to commit, comes when the next entry
-	// expires, but not more often than the first and not less than the second.
+	// While there is nothing to commit, a sweep deletes entries when they expire: at
+	// most once in minSweep, and at least once in maxSweep.
 	minSweep, maxSweep = time.Second, time.Minute
 )
 
@@ -46,8 +46,8 @@ func (s *Store) pause(d time.Duration) bool {
 	}
 }
 
-// finish makes the last commits, after run: of the batch that is to be tried
-// again, and of the open one.
+// finish makes the last commits, after run: of a batch that has failed before, and of
+// the open one.
 func (s *Store) finish() error {
 	s.due.Stop()
 	s.sweep.Stop()
@@ -62,7 +62,8 @@ func (s *Store) finish() error {
 	return err
 }
 
-// dismiss ends the wait for what will not be committed.
+// dismiss ends the wait for changes that will not be committed, and returns an error
+// if there are any.
 func (s *Store) dismiss() error {
 	lost := 0
 	for _, b := range []*batch{s.committing, s.open} {
@@ -80,7 +81,7 @@ func (s *Store) dismiss() error {
 	return fmt.Errorf("%d changes are lost: %w", lost, s.failure)
 }
 
-// commit writes what is pending, and lets entries expire. It tells whether there
+// commit writes what is pending, and deletes what has expired. It reports whether there
 // is more to do at once.
 func (s *Store) commit() (more bool) {
 	f, err := s.present()
@@ -103,8 +104,8 @@ func (s *Store) commit() (more bool) {
 	return t.more
 }
 
-// makeRoom evicts where the free pages are too few, too scattered, or the batch
-// touches too many. What goes in one transaction is free in the next.
+// makeRoom evicts entries after a transaction that found too few free pages, or too
+// scattered ones. Pages that one transaction frees are free for the next.
 func (s *Store) makeRoom(f *file) error {
 	f.db.MaxSize = f.full
 	defer func() { f.db.MaxSize = f.most }()
@@ -118,7 +119,8 @@ func (s *Store) makeRoom(f *file) error {
 	return err
 }
 
-// next returns the batch to write: the one that failed before, if there is one.
+// next returns the batch to write: the one that has failed before, if any, or else the
+// open one.
 func (s *Store) next() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,8 +130,8 @@ func (s *Store) next() *batch {
 	return s.committing
 }
 
-// write makes a transaction of b that evicts excess bytes, and more if the file
-// would become too full.
+// write makes the changes of b in one transaction, which also evicts excess bytes, and
+// more if the file would otherwise become too full.
 func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 	var t trimmed
 	edits, used := s.edits(b)
@@ -156,17 +158,17 @@ func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 	case err == nil || err == errNothing:
 		return t, nil
 	case !isFull(err):
-		// What was lost where fsync failed, nobody knows; where bbolt panicked,
-		// its locks may be locked.
+		// After a failed fsync, nobody knows what was lost. After a panic, bbolt's locks
+		// may stay locked.
 		s.condemn(f, err)
 	}
-	return trimmed{}, err // t may belong to a transaction that is stuck
+	return trimmed{}, err // a transaction that is stuck may still write to t
 }
 
 // errNothing ends a transaction that has nothing to write.
 var errNothing = errors.New("nothing to commit")
 
-// settle makes the index follow the transaction, and ends the attempt of the batch
+// settle makes the index follow the transaction, and ends the attempt of b, the batch
 // that next returned.
 func (s *Store) settle(b *batch, t trimmed, err error) {
 	again := s.failing
@@ -176,11 +178,11 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 	if err != nil {
 		s.failure = err
 		b.fail(err)
-		s.open.fail(err) // which comes after it
+		s.open.fail(err) // it is committed after b
 		s.hurry()
 		return
 	}
-	if s.file != nil { // otherwise a read has found damage since
+	if s.file != nil { // else a read has found damage meanwhile
 		s.failure = nil
 	}
 	defer b.attempt.end(nil)
@@ -191,8 +193,7 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 	}
 }
 
-// follow makes the index the same as the file, after a transaction. Its caller
-// holds mu.
+// follow makes the index agree with the file after a transaction. The caller holds mu.
 func (s *Store) follow(b *batch, t trimmed) {
 	for _, e := range t.gone {
 		s.index.remove(e.id.key())
@@ -213,7 +214,7 @@ func (s *Store) follow(b *batch, t trimmed) {
 func (s *Store) report(err error) {
 	switch {
 	case err != nil && !s.failing:
-		s.logger().Error("sessions cannot be written to the store's file; it is tried again", "file", s.path, "error", err)
+		s.logger().Error("sessions cannot be written to the store's file; the store keeps trying", "file", s.path, "error", err)
 	case err == nil && s.failing:
 		s.logger().Warn("sessions are written to the store's file again", "file", s.path)
 	}

@@ -98,9 +98,9 @@ func TestDamage(t *testing.T) {
 	}{
 		"whole":            {whole, ""},
 		"one byte":         {[]byte("x"), "ends at byte"},
-		"garbage":          {value(200_000), "no bbolt file"},
-		"zeros":            {make([]byte, 4*pageSize), "no bbolt file"},
-		"text":             {bytes.Repeat([]byte("# a configuration\n"), 5000), "no bbolt file"},
+		"garbage":          {value(200_000), "not a bbolt file"},
+		"zeros":            {make([]byte, 4*pageSize), "not a bbolt file"},
+		"text":             {bytes.Repeat([]byte("# a configuration\n"), 5000), "not a bbolt file"},
 		"a page too short": {whole[:len(whole)/2], "ends within"},
 		"another bbolt":    {anotherBolt(t, nil), "its pages have 4096 bytes"},
 		"another's":        {anotherBolt(t, func(o *bbolt.Options) { o.PageSize = pageSize }), "something else wrote it"},
@@ -109,7 +109,7 @@ func TestDamage(t *testing.T) {
 		"a first page":     {flipped(whole, pageHeaderSize+12), "checksum of its first pages"},
 		"a second page":    {flipped(whole, pageSize+pageHeaderSize+12), "checksum of its first pages"},
 		"a session twice":  {twice(t, whole), "there twice"},
-		"shifted":          {whole[1:], "no bbolt file"},
+		"shifted":          {whole[1:], "not a bbolt file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(quickDir(t), "sessions.db")

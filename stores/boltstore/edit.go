@@ -9,8 +9,7 @@ import (
 )
 
 const (
-	// fillPercent fills pages: entries are appended, and inserted between others
-	// only where lifetimes differ.
+	// fillPercent fills pages completely, because most entries are appended.
 	fillPercent = 1
 
 	// trimStep is how many entries one transaction takes out because they expired or
@@ -45,9 +44,9 @@ func (e *edit) apply(sessions buckets) error {
 	return sessions[e.class].Put(e.id[:], e.record)
 }
 
-// edits returns the edits that make b's changes, and what the entries will then
-// take of the file. The edits are in the order of the trees, so that each finds the
-// page of the one before in the processor's caches.
+// edits returns the edits that make b's changes, and what entries will take of the file
+// after them. The edits are in the order of the trees, so that each finds the page of
+// the one before in the processor's caches.
 func (s *Store) edits(b *batch) (edits []edit, used usage) {
 	edits, used = make([]edit, 0, len(b.changes)+b.edits), s.index.used
 	for key, c := range b.changes {

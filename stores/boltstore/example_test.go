@@ -15,7 +15,7 @@ import (
 // Sessions that survive a restart: the server runs twice, and the session that a
 // client gets from the first run resumes in the second.
 func ExampleOpenExternal() {
-	dir, _ := os.MkdirTemp("", "sessions") // in earnest, a directory as /var/lib/NAME/sessions
+	dir, _ := os.MkdirTemp("", "sessions") // in production, a directory such as /var/lib/NAME/sessions
 	defer os.RemoveAll(dir)
 	authority := testca.Root("authority", testca.ECDSA)
 	certificate := authority.Server()

@@ -16,24 +16,24 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// pageSize is four times bbolt's: entries are appended and expire in order, so
-// that larger pages cost nothing, waste less behind the last entry of each, and
-// make the list of free pages, which every commit writes, four times shorter.
+// pageSize is four times bbolt's default. Larger pages cost nothing here, because
+// entries are appended and expire in order. They waste less space after their last
+// entry, and make the list of free pages, which every commit writes, four times shorter.
 const pageSize = 16 << 10
 
-// A file is an open bbolt database. After damage it must not be touched again,
-// because the locks in bbolt may have stayed locked: see abandon.
+// A file is an open bbolt database. After damage it must not be touched again, because
+// bbolt's locks may have stayed locked: see abandon.
 type file struct {
 	db     *bbolt.DB
 	f      *os.File
 	info   os.FileInfo
 	broken chan struct{} // closed when damage was found
 
-	most int // the size up to which it may grow
-	full int // and up to which a transaction that makes room may have it grow
+	most int // how large it may grow
+	full int // how large a transaction that makes room may let it grow
 }
 
-// damage is the error of a file that is not as we wrote it.
+// damage is the error for a file that is not as this package wrote it.
 type damage struct{ what string }
 
 func (d *damage) Error() string { return d.what }
@@ -47,8 +47,8 @@ func isDamage(err error) bool {
 	return ok
 }
 
-// guard turns a panic into an error. bbolt asserts what it reads by panicking,
-// and faults where the file is shorter than its pages say.
+// guard turns a panic into an error. bbolt panics when what it reads is inconsistent,
+// and faults when the file is shorter than its pages say.
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -59,8 +59,8 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// openBolt opens the file that f is, which is locked and was checked, and closes
-// f if it cannot.
+// openBolt opens f, which is locked and checked, with bbolt. It closes f if it returns an
+// error.
 func openBolt(f *os.File, limits limits) (*file, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -71,8 +71,7 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 	spare := limits.file / 32
 	opened.full = int(limits.file)
 	if info.Size() > limits.file {
-		// Its bound was larger. None of its pages may be free, and to evict an entry
-		// takes some.
+		// Its bound was larger. Perhaps no page is free, and evicting an entry takes some.
 		opened.full = int(info.Size() + spare)
 	}
 	opened.most = opened.full - int(spare)
@@ -80,12 +79,12 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 		opened.db, err = bbolt.Open(f.Name(), 0, &bbolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 			PageSize: pageSize,
-			// Linear in the number of changes, where the default one is linear in
-			// the number of free pages for each.
+			// This one takes time in proportion to the changes. The default one takes,
+			// for each, time in proportion to the free pages.
 			FreelistType: bbolt.FreelistMapType,
 			MaxSize:      opened.most,
-			// All of it from the start, so that no commit has to wait for all reads
-			// to end before it maps more.
+			// Map all of it from the start. To map more, a commit would have to wait for
+			// all reads to end.
 			InitialMmapSize: opened.full,
 		})
 		if err != nil {
@@ -123,8 +122,8 @@ func (f *file) init() error {
 // stuckAfter is how long a transaction may go on once damage was found.
 const stuckAfter = 2 * time.Second
 
-// update runs in a goroutine of its own, because a read that panics can leave
-// bbolt with a lock that this transaction waits for in vain.
+// update runs do in a transaction. That has a goroutine of its own, because it may wait
+// without end for a lock of bbolt's that a panicking read has left locked.
 func (f *file) update(do func(*bbolt.Tx) error) error {
 	done := make(chan error, 1)
 	go func() { done <- guard(func() error { return f.db.Update(do) }) }()
@@ -137,7 +136,7 @@ func (f *file) update(do func(*bbolt.Tx) error) error {
 	case err := <-done:
 		return err
 	case <-time.After(stuckAfter):
-		return damaged("the transaction is stuck since a read failed")
+		return damaged("the transaction has been stuck since a read failed")
 	}
 }
 
@@ -161,7 +160,7 @@ func (f *file) get(at slot, key external.Key) (value []byte, err error) {
 	return value, err
 }
 
-// inUse returns the bytes of the pages that are not free.
+// inUse returns how many bytes the pages have that are not free.
 func inUse(tx *bbolt.Tx) int64 {
 	stats := tx.DB().Stats() // of the last transaction
 	return tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*pageSize
@@ -169,12 +168,12 @@ func inUse(tx *bbolt.Tx) int64 {
 
 func (f *file) close() error { return guard(f.db.Close) }
 
-// abandon gives up the file without bbolt's help. It leaves the file mapped: so
-// much address space, until the process ends.
+// abandon closes the file without bbolt's help. The file stays mapped until the process
+// ends, which costs address space.
 func (f *file) abandon() { f.f.Close() }
 
-// isFull tells whether a commit failed for want of space, before it wrote what
-// counts, so that the file is as it was.
+// isFull reports whether a commit failed for lack of space. The file is then as it was,
+// because the meta is written last.
 func isFull(err error) bool {
 	if errors.Is(err, berrors.ErrMaxSizeReached) || strings.HasPrefix(err.Error(), "file resize error") {
 		return true

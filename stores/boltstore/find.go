@@ -34,7 +34,7 @@ func (s *Store) find(ctx context.Context, key external.Key) (value []byte, seria
 		if err != nil || value != nil {
 			return value, at.serial, err
 		}
-		// A commit has taken it out since. There may be another by now.
+		// A commit has deleted it meanwhile, and may have put another.
 		s.mu.Lock()
 		now2, there := s.current(key)
 		s.mu.Unlock()
@@ -44,13 +44,13 @@ func (s *Store) find(ctx context.Context, key external.Key) (value []byte, seria
 	}
 }
 
-// readers is how many goroutines read the file, and so how many a hung disk can
-// hold.
+// readers is how many goroutines read the file, and so how many a hung disk can block.
 const readers = 32
 
-// bbolt reads from mapped memory, where a hung disk stops the thread: a read is
-// done by another goroutine, for the caller's context to hold. These keep their
-// stacks, which new ones would have to grow each time.
+// A request asks a reading goroutine for a value. bbolt reads from mapped memory, where
+// a hung disk stops the thread. The caller can leave when its context is done, because
+// another goroutine reads. A new goroutine for each read would have to grow its stack
+// each time.
 type request struct {
 	file   *file
 	at     slot

@@ -9,8 +9,8 @@ import (
 	"runtime"
 )
 
-// lock fails where a file cannot be locked as bbolt locks it and then be handed
-// to bbolt.
+// lock fails: on this platform a file that is locked as bbolt does it cannot be handed to
+// bbolt.
 func lock(*os.File) error {
 	return fmt.Errorf("%w on %s: use another store", errors.ErrUnsupported, runtime.GOOS)
 }

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// lock locks f for this process, as bbolt does, but before the file is checked.
-// The lock ends with the last descriptor of f.
+// lock locks f for this process as bbolt does, but before the file is checked. The lock
+// ends when the last descriptor of f is closed.
 func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {

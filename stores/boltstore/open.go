@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// openFile opens the file at path, and what is in it. It sets aside what is not
-// whole or not ours, and makes what is not there.
+// openFile opens the file at path and returns its contents. It makes the file if there
+// is none, and sets it aside first if it is damaged or not this package's.
 func openFile(path string, limits limits, logger *slog.Logger) (*file, *contents, error) {
 	f, err := lockFile(path)
 	if err != nil {
@@ -39,7 +39,7 @@ func openFile(path string, limits limits, logger *slog.Logger) (*file, *contents
 	return openNew(path, limits)
 }
 
-// openNew opens the file that takes the place of one that was set aside.
+// openNew opens the file that replaces one that was set aside.
 func openNew(path string, limits limits) (*file, *contents, error) {
 	f, err := lockFile(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func openNew(path string, limits limits) (*file, *contents, error) {
 		return nil, nil, err
 	}
 	opened, err := openBolt(f, limits)
-	if err != nil { // a full disk, say: what is begun would be taken for damage
+	if err != nil { // as on a full disk, and half a file would be taken for damage
 		err = errors.Join(err, os.Remove(path))
 	}
 	return opened, found, err
@@ -75,8 +75,8 @@ func lockFile(path string) (*os.File, error) {
 	}
 }
 
-// claim locks f, and tells whether path still names it. Until f was locked,
-// another process may have set it aside.
+// claim locks f, and reports whether path still names it: another process may have set
+// it aside before it was locked.
 func claim(f *os.File, path string) (bool, error) {
 	if err := lock(f); err != nil {
 		return false, err
@@ -92,16 +92,17 @@ func claim(f *os.File, path string) (bool, error) {
 	return true, syncDir(filepath.Dir(path))
 }
 
-// openRegular opens no directory, and no pipe, which would block.
+// openRegular opens a regular file, or makes one. It refuses anything else: to open a
+// pipe would block.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is no regular file, but has mode %v: name a file", info.Mode())
+		return nil, fmt.Errorf("it is not a regular file (mode %v): name a file", info.Mode())
 	}
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
-// isAt tells whether path names the file of info.
+// isAt reports whether path names the file of info.
 func isAt(info os.FileInfo, path string) (bool, error) {
 	there, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,7 +111,7 @@ func isAt(info os.FileInfo, path string) (bool, error) {
 	return err == nil && os.SameFile(info, there), err
 }
 
-// mend says what to do about an error of opening path.
+// mend adds to an error from opening path what to do about it.
 func mend(path string, err error) error {
 	dir := filepath.Dir(path)
 	err = bare(err) // Open says which path
@@ -130,8 +131,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// syncDir makes the names in dir survive a crash of the machine, where the file
-// system has a way to, and this user may read dir.
+// syncDir makes the names in dir survive a crash of the machine, if the file system
+// supports that and this user may read dir.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrPermission) {

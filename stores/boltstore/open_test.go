@@ -79,12 +79,12 @@ func TestOpenLocked(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	wantOpenError(t, filepath.Join(dir, "no", "sessions.db"), "no directory "+dir+"/no", "mkdir -p")
-	wantOpenError(t, dir, "no regular file")
+	wantOpenError(t, dir, "not a regular file")
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantOpenError(t, pipe, "no regular file")
+	wantOpenError(t, pipe, "not a regular file")
 
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -97,7 +97,7 @@ func makePrivate(dir string) error {
 // readKeys reads the keys in the file at path.
 func readKeys(path string) (*external.KeyRing, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is no regular file, but has mode %v", info.Mode())
+		return nil, fmt.Errorf("it is not a regular file (mode %v)", info.Mode())
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {

@@ -173,9 +173,9 @@ func TestBadKeyFile(t *testing.T) {
 		"empty":                 {write(nil, 0o600), []string{"it is empty", "restore it"}},
 		"too large":             {write(bytes.Repeat(text, 1000), 0o600), []string{"restore it"}},
 		"a directory": {func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) },
-			[]string{"no regular file"}},
+			[]string{"not a regular file"}},
 		"a pipe": {func(t *testing.T, path string) { must(t, syscall.Mkfifo(path, 0o600)) },
-			[]string{"no regular file"}},
+			[]string{"not a regular file"}},
 		"a circle of links": {func(t *testing.T, path string) { must(t, os.Symlink(keysName, path)) },
 			[]string{"too many levels"}},
 	} {

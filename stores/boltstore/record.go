@@ -51,7 +51,7 @@ func (e id) key() external.Key { return external.Key(e[12:]) }
 
 func (e id) compare(f id) int { return bytes.Compare(e[:], f[:]) }
 
-// nanoseconds clamps t to what 63 bits of nanoseconds can say: 1970 to 2262.
+// nanoseconds clamps t to 1970 to 2262, which 63 bits of nanoseconds can express.
 func nanoseconds(t time.Time) int64 {
 	switch {
 	case t.Before(time.Unix(0, 0)):
@@ -62,9 +62,9 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// A record is a CRC-32C of the key in the bucket and the value, big endian, and
-// the value. What is sealed needs no checksum, but bbolt has none for its pages,
-// and damage is better found here than by its effects.
+// A record is a CRC-32C of the key in the bucket and the value, big endian, followed by
+// the value. Sealed values need no checksum, but bbolt has none for its pages, and this
+// one finds damage before it has effects.
 type record []byte
 
 const checksumSize = 4
@@ -86,7 +86,7 @@ func (r record) checksum(key []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, r.value())
 }
 
-// validFor tells whether r was made for key, with a value of up to max bytes.
+// validFor reports whether r was made for key, with a value of up to max bytes.
 func (r record) validFor(key []byte, max int) bool {
 	return len(r) >= checksumSize && len(r) <= checksumSize+max &&
 		binary.BigEndian.Uint32(r) == r.checksum(key)

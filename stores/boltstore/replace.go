@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// replaceInterval is how long a file lasts at least before it is replaced, so
-// that on a bad disk files do not follow one another.
+// replaceInterval is the least time between two replacements of the file, so that a bad
+// disk does not cost a file a moment.
 const replaceInterval = 5 * time.Second
 
-// load opens the file, or a new one, and takes over what it has.
+// load opens the file, or a new one, and takes over its contents.
 func (s *Store) load() error {
 	f, found, err := openFile(s.path, s.limits, s.logger())
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Store) load() error {
 		s.log = found.log
 		return nil
 	}
-	// The one in memory is the newest.
+	// The log in memory is newer than the file's.
 	b := s.open
 	if s.committing != nil {
 		b = s.committing
@@ -47,8 +47,8 @@ func (s *Store) condemn(f *file, err error) {
 	s.hurry()
 }
 
-// present is ready, for a file that is still where its name says: in one that was
-// deleted, what is written would be gone with the process.
+// present returns the file as ready does, after a check that it still has its name:
+// what is written to a deleted file is lost when the process ends.
 func (s *Store) present() (*file, error) {
 	f, err := s.ready()
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) present() (*file, error) {
 
 var errMoved = errors.New("the file was deleted or replaced while it was in use")
 
-// ready returns the file, or another in its place if it was condemned.
+// ready returns the file, or a new one if the file was condemned.
 func (s *Store) ready() (*file, error) {
 	s.mu.Lock()
 	f, bad, failure := s.file, s.condemned, s.failure

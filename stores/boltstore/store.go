@@ -1,8 +1,9 @@
-// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt: an
-// [external.Store] for one machine that outlives restarts of the process.
+// Package boltstore keeps sealed sessions in one file, with go.etcd.io/bbolt, so that
+// the sessions of one machine survive restarts of its server.
 //
-// Open a store, give it to package external, and Close it when the server has
-// drained.
+// [OpenExternal] is all that most servers need: it opens a store together with the
+// keys that seal its sessions. [Open] opens a store alone, an [external.Store] for
+// package external. Close either when the server has drained.
 package boltstore
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// Config is a store's configuration. The zero Config is a good one.
+// Config configures a [Store]. The zero Config is a good one.
 type Config struct {
 	// MaxBytes is how large the file may grow: 0 means 256 MiB, and the least is
 	// 8 MiB. When only an eighth of it is left, entries are evicted: unproved ones
@@ -36,41 +37,41 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// A Store is an open file of sessions. One Store at a time, of all processes,
-// has the file: a second Open fails.
+// A Store is an open file of sessions. One Store at a time, among all processes, has
+// the file: a second Open fails. Its methods are safe for concurrent use.
 //
-// Durability. A session that was put is on the disk within half a second and
-// the time of two commits (a transaction of some milliseconds with two fsyncs
-// each): a crash of the process or of the machine loses at most the sessions of
-// the last two seconds, as long as the disk takes less than 750 ms for a commit,
-// and of as much longer as the disk takes. Nothing else is lost: Delete, Take and
-// CompareAndSwap return when their change would survive a crash. Concurrent ones
-// share a commit, and what never reached the file needs none.
+// Durability: Put returns before the session is on the disk, and a crash of the
+// process or of the machine loses the sessions of the last moments. A session is on
+// the disk after half a second and two commits, each a transaction of some
+// milliseconds with two fsyncs: within two seconds, unless a commit takes the disk
+// more than 750 ms. Delete, Take and CompareAndSwap return when their change would
+// survive a crash. Concurrent ones share a commit, and a change of an entry that never
+// reached the file needs none.
 //
-// Where commits fail, as on a full disk, they are tried again until Close, and the
-// Logger is told of the first. Delete, Take and CompareAndSwap return the error,
-// and the entry is gone all the same in this process; Put returns it too, of what
-// it has kept all the same, as long as there is room in memory for what waits.
+// Failing commits, as on a full disk, are retried until Close. Delete, Take and
+// CompareAndSwap then return an error, and the entry is gone from this process all the
+// same. Put returns an error too, and keeps the session as long as there is room in
+// memory for what waits.
 //
-// A damaged file, one that something else has written, or one of a newer format
-// is set aside: renamed, with a message to the Logger, and an empty one takes its
-// place. The last three are kept. That happens in Open, which reads the whole
-// file, and later where bbolt finds damage, or the file is gone from its place:
-// operations return errors until the next file is there, which is tried every few
-// seconds. The revocation log is carried over, but for the damage that Open finds.
+// Damage: a file that is damaged, was written by something else or has another format
+// is set aside. It is renamed, and an empty file takes its place; the last three are
+// kept. Open, which reads the whole file, does so, and so do later operations when
+// bbolt finds damage or the file is gone from its place. They return errors until the
+// next file is there, which is tried every few seconds. The revocation log is carried
+// over, except from a file that Open sets aside.
 //
-// Memory: the index of the file is held in it, 60 to 110 bytes for an entry,
-// so that no key which is not there costs a read; and at most two batches of
-// changes, of 4 MiB each.
+// Memory: the index of the file takes 60 to 110 bytes for each entry, and answers for
+// keys that are not there without a read. At most two batches of changes, of 4 MiB
+// each, wait for a commit.
 //
-// Trust. Who reads the file sees how many sessions there are, how large, and
-// when they expire. Who can write it while no process has it can lose entries and
-// restore what a copy has, so that it undoes a Take until the entry's sealed
-// expiry, and can bring back an old revocation log, which package external
-// refuses where a newer one was seen. Who writes it behind this process's back can
-// end the process. A deleted entry's bytes stay in the file's free pages until
-// they are used again, and in files set aside: forward secrecy comes with the
-// destruction of the fleet key.
+// Trust: whoever reads the file sees how many sessions there are, how large they are,
+// when they expire and which of them are proved. Whoever writes it while no process
+// has it open can lose entries and restore those of a copy. That undoes a Take until
+// the entry's sealed expiry, and brings back an old revocation log, which package
+// external refuses where it has seen a newer one. Whoever writes it while a process
+// has it open can end the process. The bytes of a deleted entry stay in the file's free
+// pages until they are used again, and in files set aside: forward secrecy comes with
+// the destruction of the fleet key.
 type Store struct {
 	path   string
 	limits limits
@@ -84,19 +85,19 @@ type Store struct {
 	goroutines sync.WaitGroup
 	serial     atomic.Uint32 // of the last Put
 
-	// Of the committing goroutine alone.
+	// Owned by the committing goroutine.
 	failing  bool // the last commit failed
 	replaced time.Time
 	sweep    *time.Timer
 
 	mu         sync.Mutex // guards what follows; nothing blocks under it
 	shut       bool
-	file       *file  // nil from when damage was found until there is another
-	condemned  *file  // in which it was found, until it is set aside
+	file       *file  // nil after damage was found, until there is another
+	condemned  *file  // the damaged one, until it is set aside
 	failure    error  // why there is no file, or the last commit failed
 	index      *index // what the file has; written by the committing goroutine alone
 	open       *batch // collects changes
-	committing *batch // is being written, or to be tried again; nil if none
+	committing *batch // is being written or retried; nil if none
 	log        []byte // the revocation log that the file has; nil if none
 }
 
@@ -105,8 +106,8 @@ var _ external.Store = (*Store)(nil)
 // ErrClosed is returned, wrapped, by every method after Close.
 var ErrClosed = errors.New("the store is closed")
 
-// Open opens the file at path, and makes it, with mode 0600, if there is none.
-// Its directory must exist. A file that another process has is an error at once.
+// Open opens the file at path, and makes it, with mode 0600, if there is none. Its
+// directory must exist. Open fails at once if another process has the file open.
 func Open(path string, cfg Config) (*Store, error) { return open(path, cfg, time.Now) }
 
 func open(path string, cfg Config, now func() time.Time) (*Store, error) {
@@ -178,7 +179,7 @@ func (s *Store) Put(ctx context.Context, key external.Key, value []byte, expires
 		return nil
 	}
 	s.add(key, change{at, r})
-	if s.file != nil && s.failure != nil { // it is kept, and will be tried again, but is not safe
+	if s.file != nil && s.failure != nil { // kept and retried, but not yet safe
 		return fmt.Errorf("boltstore: put %v: %w", key, s.failure)
 	}
 	return nil
@@ -202,8 +203,8 @@ func (s *Store) Take(ctx context.Context, key external.Key) ([]byte, error) {
 	return value, nil
 }
 
-// take reads first and claims then, because the deletion might be committed
-// before the value is read. It is claimed only if it is still the one there.
+// take reads the value before it claims it, because the deletion might be committed
+// before the read. It claims the value only if it is still the current one.
 func (s *Store) take(ctx context.Context, key external.Key) ([]byte, error) {
 	for {
 		value, serial, err := s.find(ctx, key)
