@@ -22,16 +22,22 @@ func readFile(flag, path string) ([]byte, error) {
 	return data, nil
 }
 
-// readBounded returns the content of a file, and what is known of that very file.
+// readBounded returns the content of a regular file, and what is known of that very
+// file. Anything else is an error: to open or read a named pipe could take forever.
 func readBounded(path string) ([]byte, fs.FileInfo, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, err
+	case info.IsDir():
+		return nil, nil, syscall.EISDIR
+	case !info.Mode().IsRegular():
+		return nil, nil, errors.New("not a regular file; write what it holds into a file, and name that one")
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err == nil && len(data) > maxFileSize {
@@ -52,6 +58,27 @@ func ownerOf(info fs.FileInfo) int {
 // isForeign reports whether a user is neither root nor the one that this process
 // runs as.
 func isForeign(owner int) bool { return owner != 0 && owner != os.Geteuid() }
+
+// checkOwner refuses a file with a secret that belongs to another user.
+func checkOwner(path string, info fs.FileInfo) error {
+	if owner := ownerOf(info); isForeign(owner) {
+		return fmt.Errorf("it belongs to the user with id %d, who can read it; run: chown %d %s", owner, os.Geteuid(), path)
+	}
+	return nil
+}
+
+// checkMode refuses a file with a secret that everybody can read, or that others
+// than its owner can change.
+func checkMode(path string, info fs.FileInfo) error {
+	if mode := info.Mode().Perm(); mode&exposedMode != 0 {
+		return fmt.Errorf("its mode is %04o, so other users of this machine can read or change it; run: chmod 600 %s", mode, path)
+	}
+	return nil
+}
+
+// exposedMode are the permissions that a file with a secret must not give. Its group
+// may read it: keys are shared with a service that way.
+const exposedMode = 0o027
 
 // readError is err without the path, which the caller names, and with the mend.
 func readError(err error) error {

@@ -30,11 +30,14 @@ func (k fleetKeys) load() (*external.KeyRing, error) {
 	if path == "" {
 		what, path = "fleet key", k.path()
 	}
-	ring, owner, err := readKeys(what, path)
-	if err == nil && isForeign(owner) {
-		return nil, fmt.Errorf("%s %s: it belongs to the user with id %d, who can read it; run: chown %d %s", what, path, owner, os.Geteuid(), path)
+	ring, info, err := readKeys(what, path)
+	if err != nil {
+		return nil, err
 	}
-	return ring, err
+	if err := checkOwner(path, info); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", what, path, err)
+	}
+	return ring, nil
 }
 
 func (k fleetKeys) path() string { return filepath.Join(k.dir, "fleet.key") }
@@ -74,22 +77,22 @@ func (k fleetKeys) make(path string) (*external.KeyRing, error) {
 	return ring, nil
 }
 
-// readKeys reads a key file, and none that everybody may read, and says whose it is.
-func readKeys(what, path string) (ring *external.KeyRing, owner int, err error) {
+// readKeys reads a key file that others cannot read, whoever owns it.
+func readKeys(what, path string) (ring *external.KeyRing, info fs.FileInfo, err error) {
 	text, info, err := readBounded(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fmt.Errorf("%s %s: %w, or make one with: halfshake keygen --out %s", what, path, readError(err), path)
+		return nil, nil, fmt.Errorf("%s %s: %w, or make one with: halfshake keygen --out %s", what, path, readError(err), path)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s %s: %w", what, path, readError(err))
+		return nil, nil, fmt.Errorf("%s %s: %w", what, path, readError(err))
 	}
 	if ring, err = external.ParseKeys(text); err != nil {
-		return nil, 0, fmt.Errorf("%s %s: %w", what, path, own(err))
+		return nil, nil, fmt.Errorf("%s %s: %w", what, path, own(err))
 	}
-	if mode := info.Mode().Perm(); mode&0o027 != 0 {
-		return nil, 0, fmt.Errorf("%s %s: its mode is %04o, so other users of this machine can read or change it; run: chmod 600 %s", what, path, mode, path)
+	if err := checkMode(path, info); err != nil {
+		return nil, nil, fmt.Errorf("%s %s: %w", what, path, err)
 	}
-	return ring, ownerOf(info), nil
+	return ring, info, nil
 }
 
 // own is an error of package external without its prefix: to a user, all that the

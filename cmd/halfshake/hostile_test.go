@@ -94,8 +94,8 @@ func TestStalledRequests(t *testing.T) {
 // TestDefaultLimits: the limits that users get are limits.
 func TestDefaultLimits(t *testing.T) {
 	l := defaultLimits
-	for name, d := range map[string]time.Duration{"handshake": l.handshake, "request": l.request, "idle": l.idle} {
-		if d <= 0 || d > 2*time.Minute {
+	for name, d := range map[string]time.Duration{"handshake": l.handshake, "request": l.request, "write": l.write, "idle": l.idle} {
+		if d <= 0 || d > 5*time.Minute {
 			t.Errorf("%s: %v", name, d)
 		}
 	}

@@ -26,9 +26,15 @@ type served struct {
 // serveProcess starts the command and waits until it serves.
 func serveProcess(t *testing.T, args ...string) *served {
 	t.Helper()
-	s := &served{log: &logBuffer{}, done: make(chan struct{})}
 	// testscript.Main has put this test binary on PATH under the command's name.
-	s.cmd = exec.Command("halfshake", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	return startProcess(t, "halfshake", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+}
+
+// startProcess is serveProcess for a program that becomes the command.
+func startProcess(t *testing.T, program string, args ...string) *served {
+	t.Helper()
+	s := &served{log: &logBuffer{}, done: make(chan struct{})}
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Stderr = recorded(s.log)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -55,9 +55,9 @@ func (s selfMade) load() (tls.Certificate, error) {
 	return s.make()
 }
 
-// read returns fs.ErrNotExist also for a certificate that is to be replaced.
+// read returns fs.ErrNotExist also for a certificate that has to be replaced.
 func (s selfMade) read() (tls.Certificate, error) {
-	data, _, err := readBounded(s.path())
+	data, info, err := readBounded(s.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return tls.Certificate{}, err
 	}
@@ -67,6 +67,9 @@ func (s selfMade) read() (tls.Certificate, error) {
 	cert, err := tls.X509KeyPair(data, data)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w; delete the file and a new one is made", s.path(), err)
+	}
+	if err := errors.Join(checkOwner(s.path(), info), checkMode(s.path(), info)); err != nil {
+		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w", s.path(), err)
 	}
 	if time.Until(cert.Leaf.NotAfter) < selfMadeRenew {
 		return tls.Certificate{}, fs.ErrNotExist

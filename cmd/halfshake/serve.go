@@ -17,7 +17,8 @@ import (
 // limits bound what clients can hold of the process.
 type limits struct {
 	handshake   time.Duration // of the handshake, and of a request's header
-	request     time.Duration // of a request and of its answer
+	request     time.Duration // of a request to the page, and of its answer
+	write       time.Duration // of a part of a backend's answer
 	idle        time.Duration
 	connections int // at a time, of each address
 	headerBytes int
@@ -26,6 +27,7 @@ type limits struct {
 var defaultLimits = limits{
 	handshake:   10 * time.Second,
 	request:     30 * time.Second,
+	write:       5 * time.Minute,
 	idle:        2 * time.Minute,
 	connections: 10_000,
 	headerBytes: 64 << 10,

@@ -26,17 +26,21 @@ type tested struct {
 var quick = limits{
 	handshake:   time.Second,
 	request:     2 * time.Second,
+	write:       2 * time.Second,
 	idle:        time.Second,
 	connections: 100,
 	headerBytes: 4 << 10,
 }
 
 // startServer serves until the test ends.
-func startServer(t *testing.T, l limits) *tested {
+func startServer(t *testing.T, l limits, adjust ...func(*serveFlags)) *tested {
 	t.Helper()
 	flags := &serveFlags{
 		Listen: "127.0.0.1:0", Metrics: "127.0.0.1:0", StateDir: t.TempDir(), Store: "memory:",
 		Timeout: time.Minute, Drain: 300 * time.Millisecond, CacheSize: 100, CacheMode: cacheMode{halfshake.ModeServer},
+	}
+	for _, change := range adjust {
+		change(flags)
 	}
 	r := &tested{log: &logBuffer{}, ended: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(recorded(r.log), &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -50,6 +54,18 @@ func startServer(t *testing.T, l limits) *tested {
 	go func() { r.ended <- s.serve(ctx, make(chan os.Signal)) }()
 	t.Cleanup(func() { r.stop(t) })
 	return r
+}
+
+// to makes a server pass on what arrives.
+func to(t *testing.T, target string) func(*serveFlags) {
+	t.Helper()
+	cert, key := certificateFiles(t)
+	return func(f *serveFlags) {
+		f.Cert, f.Key = cert, key
+		if err := f.To.UnmarshalText([]byte(target)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // stop ends the server, once.

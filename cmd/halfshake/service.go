@@ -29,7 +29,7 @@ func (s *server) service() service {
 		// net/http's transport prints what a backend says out of turn, its bytes
 		// and all, through package log.
 		log.SetOutput(io.Discard)
-		backend := proxy.NewHTTP(s.flags.To, proxy.HTTPOptions{ClientCert: s.flags.ClientCA != "", Log: s.log})
+		backend := proxy.NewHTTP(s.flags.To, proxy.HTTPOptions{ClientCert: s.flags.ClientCA != "", WriteTimeout: s.limits.write, Log: s.log})
 		return &web{Server: s.httpServer(backend), drain: backend.Drain}
 	default:
 		return &web{Server: s.httpServer(s.pages())}

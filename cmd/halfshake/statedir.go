@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// makeStateDir returns the state directory, which it makes where there is none;
-// flag is --state-dir.
+// makeStateDir returns the state directory, which it makes if it is missing; flag is
+// --state-dir. Nobody but this user and root may be able to put files there.
 func makeStateDir(flag string) (string, error) {
 	dir, err := stateDirPath(flag)
 	if err != nil {
@@ -22,10 +22,10 @@ func makeStateDir(flag string) (string, error) {
 		return "", stateDirError(dir, err)
 	}
 	if owner := ownerOf(info); isForeign(owner) {
-		return "", stateDirError(dir, fmt.Errorf("it belongs to the user with id %d, who could put a key of his own into it", owner))
+		return "", stateDirError(dir, fmt.Errorf("it belongs to the user with id %d, who could put a key of their own into it", owner))
 	}
-	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return "", stateDirError(dir, fmt.Errorf("its mode is %04o, so every user of this machine can put files into it; run: chmod 700 %s", mode, dir))
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return "", stateDirError(dir, fmt.Errorf("its mode is %04o, so other users of this machine can put files into it; run: chmod 700 %s", mode, dir))
 	}
 	return dir, nil
 }

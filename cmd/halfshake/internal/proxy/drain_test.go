@@ -82,7 +82,7 @@ func TestDrainCutsRequestsOff(t *testing.T) {
 	})
 	for _, w := range ways {
 		t.Run(w.name+", by Drain alone", func(t *testing.T) {
-			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, ResponseTimeout: -1})
+			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, WriteTimeout: -1, ResponseTimeout: -1})
 			cutOff(t, f, limit, func() error { // crypto/tls gives a client 5 s to take a close_notify
 				short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 				defer cancel()
@@ -93,7 +93,7 @@ func TestDrainCutsRequestsOff(t *testing.T) {
 			}
 		})
 		t.Run(w.name+", after Close", func(t *testing.T) {
-			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, ResponseTimeout: -1})
+			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, WriteTimeout: -1, ResponseTimeout: -1})
 			cutOff(t, f, limit/4, func() error {
 				_ = f.stop(50 * time.Millisecond)
 				return context.DeadlineExceeded // or nil, if Close ended them first

@@ -88,7 +88,7 @@ func (x *exchange) release() (unread bool) {
 	if unread = x.unreadBody(); unread {
 		_ = x.control.SetReadDeadline(after(bodyGrace))
 	}
-	_ = x.control.SetWriteDeadline(after(x.proxy.stall))
+	_ = x.control.SetWriteDeadline(after(x.proxy.write))
 	return unread
 }
 

@@ -75,6 +75,37 @@ func TestBackendFails(t *testing.T) {
 	}
 }
 
+// TestBackendResetsBody: a backend that resets the connection while a body is on its
+// way is at fault, not the body.
+func TestBackendResetsBody(t *testing.T) {
+	reset := newRawBackend(t, func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 100))
+		_ = conn.(*net.TCPConn).SetLinger(0)
+	})
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			f := newFront(t, w, reset, HTTPOptions{})
+			body, write := io.Pipe()
+			defer write.Close()
+			go func() {
+				for { // until the request is over
+					if _, err := write.Write(make([]byte, 16<<10)); err != nil {
+						return
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}()
+			response := send(t, f.client(t), newRequest(t, "POST", f.url("/"), body))
+			if got := bodyOf(t, response); response.StatusCode != http.StatusBadGateway {
+				t.Errorf("%s: %s", response.Status, got)
+			}
+			if log := f.log.String(); !strings.Contains(log, "the backend fails") {
+				t.Errorf("the log is %s", log)
+			}
+		})
+	}
+}
+
 // TestAnswerBreaksOff: what is incomplete does not look complete to the client.
 func TestAnswerBreaksOff(t *testing.T) {
 	for name, say := range map[string]string{

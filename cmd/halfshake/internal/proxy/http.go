@@ -23,11 +23,14 @@ type HTTPOptions struct {
 	// ResponseTimeout is how long the backend may take, after it has the whole
 	// request, until it begins its answer; 30 s.
 	ResponseTimeout time.Duration
-	// StallTimeout is how long a client may send nothing of a body that is due, or
-	// take nothing of an answer; a minute, as in nginx. The whole body or answer may
-	// take any time. A client that reads 2 KB/s takes half a minute for one buffer of
-	// its kernel (64 KiB), and until then its kernel takes no more.
+	// StallTimeout is how long a client may send nothing of a body that is due; 30 s.
+	// The whole body may take any time.
 	StallTimeout time.Duration
+	// WriteTimeout is how long a client may take nothing of an answer; 5 minutes. The
+	// whole answer may take any time. It is longer than StallTimeout because reading
+	// shows late: a client that reads 2 KB/s takes a minute and a half for one buffer
+	// of its kernel, which meanwhile accepts nothing.
+	WriteTimeout time.Duration
 	// IdleTimeout ends a WebSocket over which nothing has come from either side for
 	// so long; an hour.
 	IdleTimeout time.Duration
@@ -39,7 +42,8 @@ type HTTPOptions struct {
 const (
 	defaultDialTimeout     = 5 * time.Second
 	defaultResponseTimeout = 30 * time.Second
-	defaultStallTimeout    = time.Minute
+	defaultStallTimeout    = 30 * time.Second
+	defaultWriteTimeout    = 5 * time.Minute
 	defaultIdleTimeout     = time.Hour
 )
 
@@ -63,6 +67,7 @@ type HTTP struct {
 	discard   *log.Logger
 	buffers   buffers
 	stall     time.Duration
+	write     time.Duration
 	idle      time.Duration
 
 	running group // of exchanges
@@ -76,6 +81,7 @@ func NewHTTP(target Target, options HTTPOptions) *HTTP {
 		warnings:  newWarnings(options.Log, target),
 		discard:   log.New(io.Discard, "", 0),
 		stall:     choose(options.StallTimeout, defaultStallTimeout),
+		write:     choose(options.WriteTimeout, defaultWriteTimeout),
 		idle:      choose(options.IdleTimeout, defaultIdleTimeout),
 	}
 }

@@ -32,7 +32,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	var fronts []*front
 	var configs []*tls.Config // whose clients resume: a thousand full handshakes take long
 	for _, w := range http1Ways() {
-		fronts = append(fronts, newFront(t, w, backend, HTTPOptions{ResponseTimeout: -1, StallTimeout: -1}))
+		fronts = append(fronts, newFront(t, w, backend, HTTPOptions{ResponseTimeout: -1, StallTimeout: -1, WriteTimeout: -1}))
 		configs = append(configs, clientConfig(w.version))
 	}
 	var whole atomic.Int32

@@ -12,7 +12,7 @@ import (
 )
 
 // TestLongExchange: a body and an answer that take longer than the server's
-// timeouts and than StallTimeout, but keep coming, come whole, whatever the
+// timeouts and than StallTimeout or WriteTimeout, but keep coming, come whole, whatever the
 // backend's silences before and within the answer.
 func TestLongExchange(t *testing.T) {
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestLongExchange(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFront(t, w, address, HTTPOptions{StallTimeout: time.Second}, shortTimeouts)
+			f := newFront(t, w, address, HTTPOptions{StallTimeout: time.Second, WriteTimeout: time.Second}, shortTimeouts)
 			body, write := io.Pipe()
 			go func() {
 				for range parts {
@@ -89,7 +89,7 @@ func TestStalledReader(t *testing.T) {
 	})
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
-			f := newFront(t, w, address, HTTPOptions{StallTimeout: 150 * time.Millisecond})
+			f := newFront(t, w, address, HTTPOptions{WriteTimeout: 150 * time.Millisecond})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			send(t, f.client(t), newRequest(t, "GET", f.url("/"), nil).WithContext(ctx))

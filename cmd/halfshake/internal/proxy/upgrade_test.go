@@ -60,7 +60,7 @@ func TestWebSocket(t *testing.T) {
 	echo := newEcho(t)
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {
-			f := newFront(t, w, echo, HTTPOptions{StallTimeout: 100 * time.Millisecond}, shortTimeouts)
+			f := newFront(t, w, echo, HTTPOptions{StallTimeout: 100 * time.Millisecond, WriteTimeout: 100 * time.Millisecond}, shortTimeouts)
 			conn := dialWebSocket(t, f)
 			for range 3 {
 				for _, text := range []string{"a", strings.Repeat("b", 200_000)} {

@@ -50,7 +50,7 @@ func (w *writer) FlushError() (err error) {
 
 func (w *writer) timed(write func()) {
 	x := w.exchange
-	x.limit(x.control.SetWriteDeadline, x.proxy.stall)
+	x.limit(x.control.SetWriteDeadline, x.proxy.write)
 	write()
 	x.limit(x.control.SetWriteDeadline, 0)
 }
