@@ -228,7 +228,7 @@ func (c *Cache) keepCopy(h *handshake, s *Session) {
 	if c.internal.Has(s.id) {
 		return
 	}
-	h.callbacks(func(ctx context.Context) { c.insert(ctx, s, false) })
+	h.removing(func(ctx context.Context) { c.insert(ctx, s, false) })
 	if c.isRemoved(s, h.asked) {
 		c.internal.Drop(sessionEntry{s})
 	}
@@ -241,18 +241,13 @@ func (c *Cache) evicted(ctx context.Context, gone []sessionEntry) {
 	}
 }
 
-// soon runs work in a goroutine that Close waits for, with a context for callbacks.
-func (c *Cache) soon(work func(context.Context)) {
+// soon runs work in a goroutine that Close waits for.
+func (c *Cache) soon(work func()) {
 	c.starting.Lock()
 	defer c.starting.Unlock()
-	if c.closed.Load() {
-		return
+	if !c.closed.Load() {
+		c.work.Go(work)
 	}
-	c.work.Go(func() {
-		ctx, cancel := c.callbackContext()
-		defer cancel()
-		work(ctx)
-	})
 }
 
 // A job is work that runs in the background, in one goroutine at a time.

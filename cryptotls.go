@@ -158,7 +158,7 @@ func secretOf(state []byte) []byte {
 type oneHandshake struct{ *handshake }
 
 func (o oneHandshake) begin(hello *tls.ClientHelloInfo) {
-	o.ctx, o.offered = hello.Context(), hello.CipherSuites
+	o.handshake.begin(hello.Context(), hello.Conn, hello.CipherSuites)
 }
 
 func (o oneHandshake) find(tls.ConnectionState, func() []byte) hookedHandshake { return o }
@@ -170,7 +170,7 @@ func (o oneHandshake) agreed(resumed bool) {
 	o.offered, o.verified, o.resuming = nil, true, resumed
 	if resumed {
 		o.resumed.Store(o.parent)
-		o.callbacks(o.orphaned)
+		o.orphaned()
 	}
 	if !o.exact {
 		o.logHandshake(resumed)

@@ -104,7 +104,7 @@ func TestNilLoggerWarns(t *testing.T) {
 	}
 	defer c.Close()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	h := c.newHandshake(policyWith(serverConfig(), "", ""), nil)
+	h := c.newHandshake(policyWith(serverConfig(), "", ""))
 	h.explain(nil, "not found")
 	h.logHandshake(false)
 	if log.Len() != 0 {

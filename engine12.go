@@ -21,7 +21,7 @@ var _ tls12.Sessions = engine12{}
 
 // hello brings the handshake up to what the client offers.
 func (e engine12) hello(ctx context.Context, hello *tls12.ClientHello) *handshake {
-	e.ctx = ctx
+	e.begin(ctx, hello.Conn, nil)
 	e.negotiated(hello.ServerName, hello.ALPN, tls.VersionTLS12)
 	return e.handshake
 }

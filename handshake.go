@@ -53,14 +53,17 @@ type handshake struct {
 	issued  atomic.Pointer[Session] // what was made, once it is stored
 }
 
-// newHandshake returns the handshake of a connection about which nothing is known but
-// its addresses; conn may be nil.
-func (c *Cache) newHandshake(p policy, conn net.Conn) *handshake {
-	h := &handshake{cache: c, policy: p, ctx: c.ctx}
-	if conn != nil {
+func (c *Cache) newHandshake(p policy) *handshake {
+	return &handshake{cache: c, policy: p, ctx: c.ctx}
+}
+
+// begin keeps what is known once a ClientHello has been read. The addresses are not
+// asked for before: a connection may have to read them from its client.
+func (h *handshake) begin(ctx context.Context, conn net.Conn, offered []uint16) {
+	h.ctx, h.offered = ctx, offered
+	if conn != nil { // QUIC may have none
 		h.info.RemoteAddr, h.info.LocalAddr = conn.RemoteAddr(), conn.LocalAddr()
 	}
-	return h
 }
 
 // negotiated keeps what has been agreed by now.
@@ -202,7 +205,7 @@ func (h *handshake) parentInUse() {
 // have it removed by playing it again. The new one goes.
 func (h *handshake) disagreed() {
 	if s := h.issued.Swap(nil); s != nil {
-		h.callbacks(func(ctx context.Context) { h.cache.remove(ctx, s, CauseAlert) })
+		h.removing(func(ctx context.Context) { h.cache.remove(ctx, s, CauseAlert) })
 	}
 }
 
@@ -249,7 +252,7 @@ func (h *handshake) establish(s *Session, protected bool) {
 	h.issued.Store(s)
 	stored := mode.internalKeeps() && !h.keptOutside(s)
 	if stored {
-		h.callbacks(func(ctx context.Context) { c.insert(ctx, s, protected) })
+		h.removing(func(ctx context.Context) { c.insert(ctx, s, protected) })
 	}
 	if h.parentRemoved() { // meanwhile: nobody has been told of s
 		h.issued.Store(nil)
@@ -258,7 +261,16 @@ func (h *handshake) establish(s *Session, protected bool) {
 	}
 	if !c.callNew(h, s) {
 		h.issued.Store(nil)
-		h.callbacks(func(ctx context.Context) { c.decline(ctx, s, stored) })
+		h.removing(func(ctx context.Context) { c.decline(ctx, s, stored) })
+	}
+}
+
+// removing runs what may call Remove, with a context for it if there is one.
+func (h *handshake) removing(call func(context.Context)) {
+	if h.cache.RemoveCallback() == nil {
+		call(h.ctx)
+	} else {
+		h.callbacks(call)
 	}
 }
 
@@ -280,9 +292,11 @@ func (h *handshake) parentRemoved() bool {
 
 // orphaned removes what was made of a session that has been removed since, where the
 // new one was stored before the handshake was complete.
-func (h *handshake) orphaned(ctx context.Context) {
+func (h *handshake) orphaned() {
 	if s := h.issued.Load(); s != nil && h.parentRemoved() {
 		h.issued.Store(nil)
+		ctx, cancel := h.cache.callbackContext()
+		defer cancel()
 		h.cache.remove(ctx, s, CauseRevoked)
 	}
 }

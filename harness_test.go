@@ -482,7 +482,7 @@ func policyWith(config *tls.Config, scope, trustID string) policy {
 
 // proposing is the proposal of s by a client of that name, under a policy.
 func proposing(c *Cache, p policy, s *Session, serverName string) proposal {
-	h := c.newHandshake(p, nil)
+	h := c.newHandshake(p)
 	h.negotiated(serverName, "", s.version)
 	return proposal{handshake: h, id: s.ID(), suite: s.suite}
 }
@@ -490,7 +490,7 @@ func proposing(c *Cache, p policy, s *Session, serverName string) proposal {
 // makes has a handshake make a session of that state, as an engine does that shows no
 // Finished, and returns it.
 func makes(c *Cache, p policy, serverName string, version uint16, state []byte) *Session {
-	h := c.newHandshake(p, nil)
+	h := c.newHandshake(p)
 	h.negotiated(serverName, "", version)
 	return h.made(state, nil, false)
 }

@@ -39,7 +39,7 @@ func (c *Cache) lookup(p proposal) *found {
 		return nil
 	}
 	if f.internal && f.state.EarlyData { // takeOnce took it
-		p.callbacks(func(ctx context.Context) { c.callRemove(ctx, CauseUsed, f.Session) })
+		p.removing(func(ctx context.Context) { c.callRemove(ctx, CauseUsed, f.Session) })
 	}
 	if !f.internal && c.Mode().internalKeeps() && !p.keptOutside(f.Session) {
 		c.keepCopy(p.handshake, f.Session)
@@ -217,6 +217,6 @@ func (c *Cache) refused(h *handshake, f *found, r Refusal) {
 // also of one that came from the external cache.
 func (h *handshake) drop(f *found, cause Cause) {
 	if h.cache.internal.Drop(sessionEntry{f.Session}) || !f.internal {
-		h.callbacks(func(ctx context.Context) { h.cache.callRemove(ctx, cause, f.Session) })
+		h.removing(func(ctx context.Context) { h.cache.callRemove(ctx, cause, f.Session) })
 	}
 }

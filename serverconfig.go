@@ -41,8 +41,9 @@ type sharedHandshakes struct{ cache *Cache }
 
 func (s sharedHandshakes) begin(hello *tls.ClientHelloInfo) {
 	if k, ok := nameKey(hello.ServerName); ok {
-		h := s.cache.newHandshake(policy{}, hello.Conn)
-		h.ctx, h.offered, h.info.ServerName = hello.Context(), hello.CipherSuites, hello.ServerName
+		h := s.cache.newHandshake(policy{})
+		h.begin(hello.Context(), hello.Conn, hello.CipherSuites)
+		h.info.ServerName = hello.ServerName
 		s.cache.join.put(k, &sharedHandshake{handshake: h})
 	}
 }
@@ -65,7 +66,7 @@ func (s sharedHandshakes) find(cs tls.ConnectionState, secret func() []byte) hoo
 			return h
 		}
 	}
-	h := &sharedHandshake{handshake: s.cache.newHandshake(policy{}, nil)}
+	h := &sharedHandshake{handshake: s.cache.newHandshake(policy{})}
 	if h.info.ServerName = cs.ServerName; named { // after a HelloRetryRequest
 		j.put(k, h)
 	}
@@ -119,7 +120,7 @@ func (h *sharedHandshake) ticketed(cs tls.ConnectionState) {
 func (h *sharedHandshake) agreed(resumed bool) {
 	if resumed { // in TLS 1.3 with an accepted binder; in TLS 1.2 a ticket comes last of all
 		h.parentInUse()
-		h.callbacks(h.orphaned)
+		h.orphaned()
 	}
 	h.counted(resumed)
 	h.logHandshake(resumed)

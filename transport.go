@@ -26,7 +26,7 @@ type transport struct {
 // newTransport returns the transport of a connection. exact says that its door sees
 // when the handshake is complete, whatever the engine.
 func (c *Cache) newTransport(raw net.Conn, p policy, exact bool) *transport {
-	t := &transport{Conn: raw, handshake: c.newHandshake(p, raw)}
+	t := &transport{Conn: raw, handshake: c.newHandshake(p)}
 	t.handshake.exact = exact
 	return t
 }
