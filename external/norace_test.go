@@ -6,4 +6,5 @@ package external_test
 const (
 	handshakesStruck = 1000
 	handshakesAfter  = 100
+	histories        = 60
 )

@@ -6,4 +6,5 @@ package external_test
 const (
 	handshakesStruck = 50
 	handshakesAfter  = 10
+	histories        = 20
 )
