@@ -19,6 +19,7 @@ import (
 type serveFlags struct {
 	Listen   address       `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
 	To       proxy.Target  `group:"where" placeholder:"URL" help:"Pass on what arrives to http://HOST:PORT, as a reverse proxy, or to tcp://HOST:PORT, as bytes. Default: a page about each connection."`
+	ALPN     alpnList      `group:"where" name:"alpn" placeholder:"LIST" help:"The application protocols to offer in TLS, joined by commas, preferred first. Default: h2,http/1.1, and none with --to tcp://."`
 	Metrics  address       `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /metrics, /stats.json, /healthz, /readyz and the live page. Off by default; keep it off public networks."`
 	StateDir string        `group:"where" placeholder:"DIR" help:"Where sessions, their key and the self-made certificate are kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
 	Drain    time.Duration `group:"where" default:"5s" placeholder:"DURATION" help:"After a SIGTERM, how long what is under way may take to finish. Default: ${default}."`
@@ -36,7 +37,7 @@ type serveFlags struct {
 	CacheSize     int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
 	CacheMode     cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off nothing is kept, and no store opened. Default: ${default}."`
 	SessionIDs    sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
-	MaxLineageAge time.Duration `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming. Default: no limit but each session's timeout."`
+	MaxLineageAge lineageAge    `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming, with or without a certificate; off for no limit but each session's timeout. Default: 24h for clients with a certificate, off for others."`
 
 	LogFormat string   `group:"log" default:"text" enum:"text,json" placeholder:"text|json" help:"Default: ${default}."`
 	LogLevel  logLevel `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. debug says of each connection why it was or was not resumed. Default: ${default}."`
@@ -88,8 +89,6 @@ func (f *serveFlags) Validate() error {
 		return fmt.Errorf("--timeout is %v; give whole seconds, from 1s to %v", f.Timeout, halfshake.MaxTimeout)
 	case f.CacheSize < 1:
 		return fmt.Errorf("--cache-size is %d; give at least 1 (--cache-mode off keeps none)", f.CacheSize)
-	case f.MaxLineageAge < 0:
-		return fmt.Errorf("--max-lineage-age is %v; give a positive duration, or 0 for no limit", f.MaxLineageAge)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (w withoutLeaks) Run() int {
 //
 //	exits STATUS COMMAND…    run a command to its end; an error is one line
 //	start COMMAND…           start the server and wait until it serves; sets
-//	                         $URL, $LISTEN and $METRICS
+//	                         $URL, $LISTEN, $METRICS and, for --to, $METRICS_TCP
 //	log REGEXP               wait until it has logged this; "! log": it has not
 //	signal HUP|INT|TERM      send it a signal
 //	ends STATUS              wait for its end

@@ -30,7 +30,7 @@ func newTLSFiles(f *serveFlags, log *slog.Logger) (*tlsFiles, error) {
 
 // load puts the files in force: all of them, or none.
 func (t *tlsFiles) load() error {
-	config := &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
+	config := &tls.Config{NextProtos: t.flags.protocols()}
 	if t.flags.ClientCA != "" {
 		ca, err := loadClientCA(t.flags.ClientCA)
 		if err != nil {

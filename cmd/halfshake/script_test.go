@@ -111,6 +111,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	line := p.await(ts, `.*\b(msg=serving|"msg":"serving") .*|.*"msg":"serving".*`)
 	ts.Setenv("LISTEN", fieldOf(line, "listen"))
 	ts.Setenv("METRICS", "http://"+fieldOf(line, "metrics"))
+	ts.Setenv("METRICS_TCP", "tcp://"+fieldOf(line, "metrics"))
 	ts.Setenv("URL", strings.TrimSuffix(fieldOf(line, "url"), "/"))
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -68,7 +69,7 @@ func (s selfMade) read() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w; delete the file and a new one is made", s.path(), err)
 	}
-	if err := errors.Join(checkOwner(s.path(), info), checkMode(s.path(), info)); err != nil {
+	if err := cmp.Or(checkOwner(s.path(), info), checkMode(s.path(), info)); err != nil {
 		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w", s.path(), err)
 	}
 	if time.Until(cert.Leaf.NotAfter) < selfMadeRenew {

@@ -99,7 +99,7 @@ func (s *server) prepare(inner net.Listener) (err error) {
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
-		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxLineageAge: f.MaxLineageAge,
+		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxLineageAge: time.Duration(f.MaxLineageAge),
 		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Callbacks: s.store.callbacks(), Logger: s.log,
 	}
 	if f.Scope == "" {

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxProtocolName is the longest name that ALPN has room for (RFC 7301 section 3.1).
+const maxProtocolName = 255
+
+// An alpnList is the list of --alpn, most preferred first; nil if it is not given.
+type alpnList []string
+
+// UnmarshalText reads names joined by commas.
+func (l *alpnList) UnmarshalText(text []byte) error {
+	var names alpnList
+	for name := range strings.SplitSeq(string(text), ",") {
+		name = strings.TrimSpace(name)
+		if name == "" || len(name) > maxProtocolName {
+			return fmt.Errorf("%q is not a list of protocols; give names of 1 to %d bytes joined by commas, for example h2,http/1.1", text, maxProtocolName)
+		}
+		names = append(names, name)
+	}
+	*l = names
+	return nil
+}
+
+// protocols returns what the server offers in ALPN. By default that is nothing for a
+// byte stream: only its backend knows which protocol it speaks, and a client that
+// asks for another protocol than those offered gets a fatal alert.
+func (f *serveFlags) protocols() []string {
+	switch {
+	case f.ALPN != nil:
+		return f.ALPN
+	case f.To.Scheme == "tcp":
+		return nil
+	}
+	return []string{"h2", "http/1.1"}
+}
