@@ -1,54 +1,259 @@
 package halfshake_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/halfshake/halfshake"
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-// A server that verifies client certificates, and resumes: the client proves who
-// it is once, and offers 32 bytes from then on.
-func Example() {
-	serverCA, clientCA := testca.Root("server CA", testca.ECDSA), testca.Root("client CA", testca.ECDSA)
-	serverCert, clientRoots := serverCA.Server(), clientCA.Pool()
-	alice := clientCA.Client("alice", time.Now().Add(time.Hour))
-	listener, _ := net.Listen("tcp", "127.0.0.1:0")
+// The certificates of the examples.
+var (
+	exampleCA  = testca.Root("example CA", testca.ECDSA)
+	serverCert = exampleCA.Server()
+	roots      = exampleCA.Pool()
+	aliceCert  = exampleCA.Client("alice", time.Now().Add(time.Hour))
+)
 
+// newClient returns an HTTP client that makes a new connection for each request and
+// offers its last session.
+func newClient(certs ...tls.Certificate) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{
+			RootCAs:            roots,
+			Certificates:       certs,
+			ClientSessionCache: tls.NewLRUClientSessionCache(1),
+		},
+	}}
+}
+
+// get requests the page at addr and prints it.
+func get(client *http.Client, addr net.Addr) {
+	response, err := client.Get("https://" + addr.String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	fmt.Print(string(text))
+}
+
+// resumed is a page that says whether its connection resumed a session.
+var resumed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "%s, resumed: %v\n", r.Proto, r.TLS.DidResume)
+})
+
+// A server that verifies client certificates. The client proves who it is once, and
+// offers 32 bytes from then on.
+func Example() {
 	cache, _ := halfshake.New(halfshake.Config{Scope: "payments"})
+	defer cache.Close()
 	config, _ := cache.ServerConfig(&tls.Config{
 		Certificates: []tls.Certificate{serverCert},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    clientRoots,
+		ClientCAs:    roots,
 	})
 	server := &http.Server{TLSConfig: config, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "hello %s, resumed: %v\n", r.TLS.PeerCertificates[0].Subject.CommonName, r.TLS.DidResume)
 	})}
+	defer server.Close()
+	listener, _ := net.Listen("tcp", "127.0.0.1:0")
 	go server.ServeTLS(listener, "", "")
 
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		RootCAs:            serverCA.Pool(),
-		Certificates:       []tls.Certificate{alice},
-		ClientSessionCache: tls.NewLRUClientSessionCache(1),
-	}}}
+	client := newClient(aliceCert)
 	for range 2 {
-		answer, err := client.Get("https://" + listener.Addr().String())
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		text, _ := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		fmt.Print(string(text))
+		get(client, listener.Addr())
 	}
-	server.Close()
-	cache.Close()
 	// Output:
 	// hello alice, resumed: false
 	// hello alice, resumed: true
+}
+
+// An external cache, here a map, that two servers share. Remove deletes a session only
+// if its cause ends it: the first server removes its session from its own memory when
+// its Cache is closed, and the second still finds it.
+func ExampleCallbacks() {
+	var db sync.Map // from id to encoded session, which a real database gets encrypted
+	callbacks := halfshake.Callbacks{
+		New: func(_ context.Context, _ halfshake.ConnInfo, s *halfshake.Session) (keep bool) {
+			if record, err := s.MarshalBinary(); err == nil {
+				db.Store(string(s.ID()), record)
+			}
+			return true // false would remove the session from the Cache
+		},
+		Get: func(_ context.Context, _ halfshake.ConnInfo, id []byte) (*halfshake.Session, error) {
+			record, ok := db.Load(string(id))
+			if !ok {
+				return nil, nil
+			}
+			return halfshake.ParseSession(record.([]byte))
+		},
+		Remove: func(_ context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
+			if cause.EndsSession() {
+				db.Delete(string(s.ID()))
+			}
+		},
+	}
+
+	client := newClient()
+	for range 2 {
+		cache, _ := halfshake.New(halfshake.Config{Callbacks: callbacks})
+		config, _ := cache.ServerConfig(&tls.Config{Certificates: []tls.Certificate{serverCert}})
+		server := &http.Server{TLSConfig: config, Handler: resumed}
+		listener, _ := net.Listen("tcp", "127.0.0.1:0")
+		go server.ServeTLS(listener, "", "")
+		get(client, listener.Addr())
+		server.Close()
+		cache.Close()
+	}
+	// Output:
+	// HTTP/1.1, resumed: false
+	// HTTP/1.1, resumed: true
+}
+
+// A listener for net/http. HTTP/2 needs NextProtos, and Serve, since the connections
+// already speak TLS.
+func ExampleCache_NewListener() {
+	cache, _ := halfshake.New(halfshake.Config{SessionIDs: halfshake.SessionIDsTicketless})
+	defer cache.Close()
+	inner, _ := net.Listen("tcp", "127.0.0.1:0")
+	listener, _ := cache.NewListener(inner, &tls.Config{
+		Certificates: []tls.Certificate{serverCert},
+		NextProtos:   []string{"h2", "http/1.1"},
+	})
+	server := &http.Server{Handler: resumed}
+	defer server.Close()
+	go server.Serve(listener)
+
+	client := newClient()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	for range 2 {
+		get(client, listener.Addr())
+	}
+	// Output:
+	// HTTP/2.0, resumed: false
+	// HTTP/2.0, resumed: true
+}
+
+// A server that handles each connection itself and compares lineages, as an FTPS server
+// does: a data connection must come from the client of the control connection.
+func ExampleCache_Server() {
+	cache, _ := halfshake.New(halfshake.Config{})
+	defer cache.Close()
+	config := &tls.Config{Certificates: []tls.Certificate{serverCert}}
+	listener, _ := net.Listen("tcp", "127.0.0.1:0")
+	defer listener.Close()
+	accept := func() (lineage halfshake.Lineage) {
+		raw, _ := listener.Accept()
+		conn, _ := cache.Server(raw, config)
+		defer conn.Close()
+		if err := conn.Handshake(); err != nil {
+			fmt.Println(err)
+		}
+		if session, ok := halfshake.SessionOf(conn); ok {
+			lineage = session.Lineage()
+		}
+		return lineage
+	}
+	go func() {
+		client := &tls.Config{RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		for range 2 {
+			conn, _ := tls.Dial("tcp", listener.Addr().String(), client)
+			io.Copy(io.Discard, conn) // the session comes with what the server sends
+			conn.Close()
+		}
+	}()
+
+	control, data := accept(), accept()
+	fmt.Println("the same client:", control == data)
+	// Output:
+	// the same client: true
+}
+
+// Authorize refuses resumption to clients that are not in the directory any more. They
+// make a full handshake, in which the server's other checks decide.
+func ExampleConfig_authorize() {
+	var directory sync.Map // of users
+	directory.Store("alice", true)
+	cache, _ := halfshake.New(halfshake.Config{
+		Scope: "payments",
+		Authorize: func(_ halfshake.ConnInfo, s *halfshake.Session) bool {
+			_, ok := directory.Load(s.PeerCertificates()[0].Subject.CommonName)
+			return ok
+		},
+	})
+	defer cache.Close()
+	listener, stop := servePayments(cache)
+	defer stop()
+
+	client := newClient(aliceCert)
+	get(client, listener.Addr())
+	get(client, listener.Addr())
+	directory.Delete("alice")
+	get(client, listener.Addr())
+	// Output:
+	// HTTP/1.1, resumed: false
+	// HTTP/1.1, resumed: true
+	// HTTP/1.1, resumed: false
+}
+
+// Revoking one user. New notes which lineages are the user's, and RemoveLineage ends
+// all their sessions.
+func ExampleCache_RemoveLineage() {
+	var mu sync.Mutex
+	lineages := map[string][]halfshake.Lineage{} // by user
+	cache, _ := halfshake.New(halfshake.Config{
+		Scope: "payments",
+		Callbacks: halfshake.Callbacks{New: func(_ context.Context, _ halfshake.ConnInfo, s *halfshake.Session) (keep bool) {
+			user := s.PeerCertificates()[0].Subject.CommonName
+			mu.Lock()
+			defer mu.Unlock()
+			if known := lineages[user]; !slices.Contains(known, s.Lineage()) {
+				lineages[user] = append(known, s.Lineage())
+			}
+			return true
+		}},
+	})
+	defer cache.Close()
+	listener, stop := servePayments(cache)
+	defer stop()
+
+	client := newClient(aliceCert)
+	get(client, listener.Addr())
+	get(client, listener.Addr())
+	mu.Lock()
+	for _, lineage := range lineages["alice"] {
+		if err := cache.RemoveLineage(lineage); err != nil {
+			fmt.Println(err)
+		}
+	}
+	mu.Unlock()
+	get(client, listener.Addr())
+	// Output:
+	// HTTP/1.1, resumed: false
+	// HTTP/1.1, resumed: true
+	// HTTP/1.1, resumed: false
+}
+
+// servePayments starts a server that requires client certificates.
+func servePayments(cache *halfshake.Cache) (net.Listener, func() error) {
+	config, _ := cache.ServerConfig(&tls.Config{
+		Certificates: []tls.Certificate{serverCert},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    roots,
+	})
+	server := &http.Server{TLSConfig: config, Handler: resumed}
+	listener, _ := net.Listen("tcp", "127.0.0.1:0")
+	go server.ServeTLS(listener, "", "")
+	return listener, server.Close
 }
