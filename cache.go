@@ -30,7 +30,7 @@ type Cache struct {
 	health      [endOfCallbacks]health
 	mode        atomic.Uint32 // a normal Mode
 	timeout     atomic.Int64  // seconds
-	longest     atomic.Int64  // the longest timeout so far, in seconds
+	longest     atomic.Int64  // the longest life of a session so far, in seconds
 	onNew       atomic.Pointer[NewFunc]
 	onGet       atomic.Pointer[GetFunc]
 	onRemove    atomic.Pointer[RemoveFunc]
@@ -67,6 +67,12 @@ func New(cfg Config) (*Cache, error) {
 
 // now is the time of everything that the cache decides.
 func (c *Cache) now() time.Time { return c.cfg.Time() }
+
+// lives keeps count of the longest life of a session, which may be another process's:
+// the tombstone of a lineage lives as long.
+func (c *Cache) lives(s *Session) {
+	raise(&c.longest, min(s.expires-s.created, int64(MaxTimeout/time.Second)))
+}
 
 // limits translates a Size as [Config] documents it.
 func (c *Cache) limits(size int) sessioncache.Limits {
@@ -144,6 +150,7 @@ func (c *Cache) Add(s *Session) bool {
 	if c.Mode()&ModeUpdateTime != 0 {
 		s = s.renewed(now)
 	}
+	c.lives(s)
 	c.removed.Lift(s.id)
 	ctx, cancel := c.callbackContext()
 	defer cancel()

@@ -63,6 +63,7 @@ func (c *Cache) hooked(base *tls.Config, p policy, hs handshakes, ticketless boo
 // installHooks returns a clone of config with hooks for its policy p.
 func (c *Cache) installHooks(config *tls.Config, p policy, hs handshakes) *tls.Config {
 	clone := config.Clone()
+	p.config = clone // whatever the application does to its own later
 	k := &cryptoTLSHooks{cache: c, policy: p, verifyNext: config.VerifyConnection, handshakes: hs}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = k.unwrap, k.wrap, k.verify
 	clone.KeyLogWriter = keylog.Writer(config.KeyLogWriter) // which package tls12 may write to as well

@@ -35,7 +35,7 @@ type engineChoice struct {
 }
 
 func (c *Cache) newEngineChoice(p policy) engineChoice {
-	e := engineChoice{cache: c, policy: p}
+	e := engineChoice{cache: c, policy: p.kept()}
 	if e.asks() {
 		e.reader = helloReader(p.config)
 	}
@@ -126,6 +126,7 @@ func (e engineChoice) open12(hello *tls.ClientHelloInfo, p policy, t *transport)
 	if !e.cache.cfg.SessionIDs.takes(hello, p.config) {
 		return nil, false
 	}
+	p = p.kept()
 	conn, err := tls12.Server(t, p.config, engine12{t.handshake})
 	if err != nil {
 		return nil, false

@@ -41,7 +41,7 @@ func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listene
 	if c.cfg.SessionIDs != SessionIDsOff {
 		return newHelloListener(inner, c, p), nil
 	}
-	return &listener{Listener: inner, cache: c, policy: p}, nil
+	return &listener{Listener: inner, cache: c, policy: p.kept()}, nil
 }
 
 // A listener serves every client with crypto/tls.

@@ -3,11 +3,12 @@ package halfshake
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/validity"
 )
 
 // A policy is what of a tls.Config decides whether a session may be resumed
@@ -28,10 +29,9 @@ type policy struct {
 	serverNotAfter time.Time
 }
 
-// policyOf returns the policy of a configuration, which it keeps a clone of: whatever
-// the application does to its own later.
+// policyOf returns the policy of a configuration as it is now; see kept.
 func (c *Cache) policyOf(config *tls.Config) policy {
-	p := policy{config: config.Clone(), scope: c.cfg.Scope, scopeID: c.scopeID, serverNotAfter: serverNotAfter(config)}
+	p := policy{config: config, scope: c.cfg.Scope, scopeID: c.scopeID, serverNotAfter: serverNotAfter(config)}
 	if trustID := c.cfg.TrustID; trustID != nil {
 		err := c.guard(callbackTrustID, "", func() error { p.trustID = trustID(config); return nil })
 		p.failed = err != nil
@@ -39,19 +39,19 @@ func (c *Cache) policyOf(config *tls.Config) policy {
 	return p
 }
 
+// kept returns the policy with a clone of its configuration, whatever the application
+// does to its own later.
+func (p policy) kept() policy {
+	p.config = p.config.Clone()
+	return p
+}
+
 // serverNotAfter returns when the only certificate of a configuration expires.
-func serverNotAfter(config *tls.Config) time.Time {
-	if len(config.Certificates) != 1 || config.GetCertificate != nil {
-		return time.Time{}
+func serverNotAfter(config *tls.Config) (notAfter time.Time) {
+	if len(config.Certificates) == 1 && config.GetCertificate == nil && len(config.Certificates[0].Certificate) > 0 {
+		_, notAfter, _ = validity.Of(config.Certificates[0].Certificate[0])
 	}
-	leaf := config.Certificates[0].Leaf
-	if leaf == nil && len(config.Certificates[0].Certificate) > 0 {
-		leaf, _ = x509.ParseCertificate(config.Certificates[0].Certificate[0])
-	}
-	if leaf == nil {
-		return time.Time{}
-	}
-	return leaf.NotAfter
+	return notAfter
 }
 
 // unscoped reports whether nothing names what a session may be used for, though

@@ -156,7 +156,7 @@ func (c *Cache) flushAll(ctx context.Context) (n int) {
 	now := c.now()
 	floor := max(now.UnixMilli(), c.floor.Load())
 	raise(&c.floor, floor)
-	c.end(Removal{Scope: c.scopeID, Before: time.UnixMilli(floor), Until: now.Add(time.Duration(c.longest.Load()) * time.Second)})
+	c.end(Removal{Scope: c.scopeID, Before: time.UnixMilli(floor), Until: now.Add(MaxTimeout)})
 	for e := range c.internal.Clear() {
 		cause := CauseExplicit
 		if e.expiredAt(now) {

@@ -60,6 +60,7 @@ func (c *Cache) find(p proposal) *found {
 		return nil
 	}
 	c.counters.cbHits.Add(1)
+	c.lives(s)
 	return &found{Session: s}
 }
 
