@@ -5,25 +5,25 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // loadCertificate returns the certificate of --cert and --key, or the self-made
 // one.
 func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 	f := t.flags
-	switch {
-	case f.Cert == "" && f.Key == "":
+	if f.Cert == "" && f.Key == "" {
 		dir, err := makeStateDir(f.StateDir)
 		if err != nil {
 			return tls.Certificate{}, err
 		}
 		return selfMade{dir: dir, log: t.log}.load()
 	}
-	cert, err := readFile("--cert", f.Cert)
+	cert, _, err := readFile("--cert", f.Cert)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := readFile("--key", f.Key)
+	key, info, err := readFile("--key", f.Key)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -31,6 +31,8 @@ func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("--cert %s and --key %s: %w", f.Cert, f.Key, pairError(cert, key, err))
 	}
+	warnOfKeyMode(t.log, f.Key, info)
+	warnOfCertificate(t.log, f.Cert, pair, time.Now())
 	return pair, nil
 }
 

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -137,6 +140,42 @@ func makeCert(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	writePEM(ts, args[1]+".pem", "CERTIFICATE", pair.Certificate[0])
 	writePEM(ts, args[1]+".key", "PRIVATE KEY", key)
+}
+
+// selfSigned makes a server's certificate that has as many flaws as the flags say.
+func selfSigned(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("selfsigned", flag.ContinueOnError)
+	from := flags.Duration("from", -time.Hour, "")
+	until := flags.Duration("until", 24*time.Hour, "")
+	keyOf := flags.String("key", "", "")
+	client := flags.Bool("client", false, "")
+	nameless := flags.Bool("nameless", false, "")
+	if neg || flags.Parse(args) != nil || flags.NArg() != 1 {
+		ts.Fatalf("usage: selfsigned [-from DURATION] [-until DURATION] [-key NAME] [-client] [-nameless] NAME")
+	}
+	template := &x509.Certificate{
+		DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(*from), NotAfter: time.Now().Add(*until),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if *nameless {
+		template.DNSNames = nil
+	}
+	if *client {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	if *keyOf != "" {
+		pair, err := tls.LoadX509KeyPair(ts.MkAbs(*keyOf+".pem"), ts.MkAbs(*keyOf+".key"))
+		ts.Check(err)
+		key = pair.PrivateKey.(*ecdsa.PrivateKey)
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	writePEM(ts, flags.Arg(0)+".pem", "CERTIFICATE", cert)
+	writePEM(ts, flags.Arg(0)+".key", "PRIVATE KEY", secret)
 }
 
 func writePEM(ts *testscript.TestScript, name, kind string, der []byte) {

@@ -42,6 +42,10 @@ func (w withoutLeaks) Run() int {
 //	ca NAME                  make an authority, NAME.pem
 //	cert CA NAME             have it sign a certificate, NAME.pem and NAME.key: a
 //	                         client's if the name says so, else localhost's
+//	selfsigned [-from DURATION] [-until DURATION] [-key NAME] [-client] [-nameless] NAME
+//	                         make a certificate for localhost, NAME.pem and NAME.key,
+//	                         valid from and until a time from now, of another's key,
+//	                         for clients, without a name
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -71,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"presents": presents,
 			"ca":       makeCA,
 			"cert":     makeCert,
+
+			"selfsigned": selfSigned,
 		},
 	})
 }

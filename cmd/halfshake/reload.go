@@ -1,8 +1,11 @@
 package main
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,7 +28,11 @@ type tlsFiles struct {
 
 func newTLSFiles(f *serveFlags, log *slog.Logger) (*tlsFiles, error) {
 	t := &tlsFiles{flags: f, log: log, pools: map[string]*x509.CertPool{}}
-	return t, t.load()
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	t.report("loaded the certificates")
+	return t, nil
 }
 
 // load puts the files in force: all of them, or none.
@@ -53,8 +60,20 @@ func (t *tlsFiles) reload() {
 		t.log.Error("reload failed; the certificates in force stay", "error", err)
 		return
 	}
-	leaf := t.current.Load().Certificates[0].Leaf
-	t.log.Info("reloaded the certificates", "subject", leaf.Subject.String(), "until", leaf.NotAfter, "client_ca", t.flags.ClientCA)
+	t.report("reloaded the certificates")
+}
+
+// report logs what is in force. The scope says what sessions may be resumed for: two
+// servers, or one before and after a reload, resume each other's only where it is the
+// same.
+func (t *tlsFiles) report(msg string) {
+	config := t.current.Load()
+	scope := t.flags.Scope
+	if scope == "" {
+		scope = t.trustID(config)[:16]
+	}
+	leaf := config.Certificates[0].Leaf
+	t.log.Info(msg, "subject", leaf.Subject.String(), "until", leaf.NotAfter, "client_ca", t.flags.ClientCA, "scope", scope)
 }
 
 // known returns the pool that stands for this content of the file.
@@ -83,10 +102,24 @@ func (t *tlsFiles) config() *tls.Config {
 	return base
 }
 
-// trustID is [halfshake.Config.TrustID]: the digest of the --client-ca file that
-// config was made from. A clone of a configuration has the same pool.
+// trustID is [halfshake.Config.TrustID]: a digest of the --client-ca file and of the
+// server's public keys that config, or the one it was cloned from, was made of. Who
+// replaces a key, perhaps because it was stolen, ends the sessions made under it; who
+// renews a certificate for the same key does not. This is right for the stores there
+// are, which belong to one machine. Machines that share a store may have keys of
+// their own.
 func (t *tlsFiles) trustID(config *tls.Config) string {
-	digest, _ := t.digests.Load(config.ClientCAs)
-	id, _ := digest.(string)
-	return id
+	digest := sha256.New()
+	if config.ClientCAs != nil {
+		content, known := t.digests.Load(config.ClientCAs)
+		if !known {
+			return ""
+		}
+		_, _ = io.WriteString(digest, content.(string))
+	}
+	for _, cert := range config.Certificates {
+		key := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
+		_, _ = digest.Write(key[:])
+	}
+	return hex.EncodeToString(digest.Sum(nil))
 }

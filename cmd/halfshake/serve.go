@@ -55,11 +55,31 @@ func (f *serveFlags) Run() error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 
-	s, err := newServer(f, f.logger(), defaultLimits)
-	if err != nil {
+	s, err := begin(ctx, f, f.logger(), defaultLimits)
+	if s == nil {
 		return err
 	}
 	return s.serve(ctx, hangups)
+}
+
+// begin is newServer, but returns nil when ctx ends: a file may be on a file system
+// that hangs.
+func begin(ctx context.Context, f *serveFlags, log *slog.Logger, l limits) (*server, error) {
+	type outcome struct {
+		server *server
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		s, err := newServer(f, log, l)
+		done <- outcome{s, err}
+	}()
+	select {
+	case o := <-done:
+		return o.server, o.err
+	case <-ctx.Done():
+		return nil, nil
+	}
 }
 
 // newServer does all that can fail for what the flags say. It binds the addresses
@@ -95,7 +115,7 @@ func (s *server) prepare(inner net.Listener) (err error) {
 }
 
 // cacheConfig is the cache that the flags describe. Without --scope, a session
-// belongs to the content of the --client-ca file.
+// belongs to the --client-ca file and the server's key.
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
@@ -120,16 +140,28 @@ func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		running = append(running, start(&web{Server: s.httpServer(s.metricsPages())}, s.metrics))
 	}
 	s.announce()
+	ending, end := context.WithCancel(ctx)
+	defer end()
+	go s.reloadAt(ending, hangups)
+	select {
+	case err := <-failed:
+		return errors.Join(err, s.stop(running))
+	case <-ctx.Done():
+		s.log.Info("stopping", "drain", s.flags.Drain.String())
+		return s.stop(running)
+	}
+}
+
+// reloadAt reads the files again at each hangup until ctx ends. It has a goroutine of
+// its own, so that a file that hangs does not keep the server from ending.
+func (s *server) reloadAt(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
 		case <-hangups:
 			s.files.reload()
 			s.store.reload(s.cache, s.log)
-		case err := <-failed:
-			return errors.Join(err, s.stop(running))
 		case <-ctx.Done():
-			s.log.Info("stopping", "drain", s.flags.Drain.String())
-			return s.stop(running)
+			return
 		}
 	}
 }
