@@ -51,8 +51,8 @@
 //
 // Early data (0-RTT) exists over QUIC alone, since crypto/tls has none over TCP. A
 // session that allows it resumes once, with or without early data. With a Get callback,
-// an Admit callback has to take the session out of the external cache, as that of
-// package external does; without an Admit such sessions do not resume.
+// an Admit callback has to take the session out of the external cache, as package
+// external's does; without an Admit such sessions do not resume.
 //
 // A [Session] is a live key. Whoever has its encoding can resume it and, in TLS 1.2,
 // decrypt recorded connections that used it. Printing or logging a Session shows neither
