@@ -41,6 +41,9 @@ import (
 // bytes again. Sessions of format 1 do not parse.
 const encodingFormat uint32 = 0x48530002
 
+// maxName is the length in bytes of the longest server name or protocol.
+const maxName = 255
+
 // ErrBadSession is wrapped by the errors of [ParseSession].
 var ErrBadSession = errors.New("not an encoded session")
 

@@ -61,7 +61,7 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 		id = c.newID(h)
 	}
 	s.serial, s.id = nextSerial(), string(id)
-	if len(s.serverName) > 255 || len(s.alpn) > 255 || s.encodedSize() > MaxSessionSize {
+	if len(s.serverName) > maxName || len(s.alpn) > maxName || s.encodedSize() > MaxSessionSize {
 		return nil, RefusedTooLarge
 	}
 	return s, 0

@@ -121,6 +121,9 @@ func (h *handshake) newID() []byte {
 // that newID returned, or under a new one. It returns nil if the session is not to be
 // cached; the reason is counted.
 func (h *handshake) made(state, id []byte, resumed bool) *Session {
+	if !resumed {
+		h.parent = nil // the engine has refused what propose returned
+	}
 	if !h.cache.storesSessions() {
 		return nil
 	}

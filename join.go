@@ -53,9 +53,10 @@ func newJoin() *join {
 	return j
 }
 
-// nameKey is the key of a server name. Names of one byte share their string.
+// nameKey is the key of a server name. Names of one byte share their string, and
+// those that no session has would only take up memory.
 func nameKey(name string) (k joinKey, ok bool) {
-	if len(name) < 2 {
+	if len(name) < 2 || len(name) > maxName {
 		return k, false
 	}
 	return joinKey{address: unsafe.Pointer(unsafe.StringData(name))}, true

@@ -137,3 +137,24 @@ func TestJoinTellsHandshakesApart(t *testing.T) {
 		}
 	}
 }
+
+// A handshake that fails keeps little of what its client has sent, 64 kB at the most.
+func TestJoinKeepsLittle(t *testing.T) {
+	c := newCache(t, Config{})
+	config := must(c.ServerConfig(serverConfig()))(t)
+	long := &tls.ClientHelloInfo{ServerName: strings.Repeat("a", 60_000), CipherSuites: make([]uint16, 30_000)}
+	config.GetConfigForClient(long)
+	if n := c.join.len(); n != 0 {
+		t.Errorf("a name of 60 kB is kept")
+	}
+	short := &tls.ClientHelloInfo{ServerName: strings.Clone("a.example"), CipherSuites: make([]uint16, 30_000)}
+	config.GetConfigForClient(short)
+	for _, e := range c.join.younger {
+		if len(e.offered) != 0 {
+			t.Errorf("%d suites are kept", len(e.offered))
+		}
+	}
+	if n := c.join.len(); n != 1 {
+		t.Errorf("%d handshakes", n)
+	}
+}

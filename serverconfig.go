@@ -42,7 +42,7 @@ type sharedHandshakes struct{ cache *Cache }
 func (s sharedHandshakes) begin(hello *tls.ClientHelloInfo) {
 	if k, ok := nameKey(hello.ServerName); ok {
 		h := s.cache.newHandshake(policy{})
-		h.begin(hello.Context(), hello.Conn, hello.CipherSuites)
+		h.begin(hello.Context(), hello.Conn, nil) // not a list of 64 kB, for a handshake that fails
 		h.info.ServerName = hello.ServerName
 		s.cache.join.put(k, &sharedHandshake{handshake: h})
 	}
