@@ -24,7 +24,7 @@ func TestNoTicketsWhileOff(t *testing.T) {
 		gets(false)
 		c.SetMode(ModeServer)
 		gets(true)
-		c.SetMode(ModeServer &^ ModeServer)
+		c.SetMode(c.Mode() &^ ModeServer)
 		gets(false)
 	})
 }
