@@ -4,8 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -65,9 +65,13 @@ func hasExpired(chain [][]byte, now time.Time) bool {
 	return false
 }
 
-// warnOfKeyMode logs that a private key is not private. A mode is no reason to refuse
-// to start: the key may have to be readable for a reason.
-func warnOfKeyMode(log *slog.Logger, file string, info fs.FileInfo) {
+// warnOfKeyMode logs that others can reach a private key. The server starts
+// nevertheless: other programs may need the file as it is.
+func warnOfKeyMode(log *slog.Logger, file string) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return // it was there a moment ago, and is no longer needed
+	}
 	if mode := info.Mode().Perm(); mode&exposedMode != 0 {
 		log.Warn("other users of this machine can read or change the private key; run: chmod o=,g-w "+file, "key", file, "mode", fmt.Sprintf("%04o", mode))
 	}

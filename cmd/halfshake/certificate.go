@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // loadCertificate returns the certificate of --cert and --key, or the self-made
@@ -19,11 +18,11 @@ func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 		}
 		return selfMade{dir: dir, log: t.log}.load()
 	}
-	cert, _, err := readFile("--cert", f.Cert)
+	cert, err := readFile("--cert", f.Cert)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, info, err := readFile("--key", f.Key)
+	key, err := readFile("--key", f.Key)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -31,8 +30,6 @@ func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("--cert %s and --key %s: %w", f.Cert, f.Key, pairError(cert, key, err))
 	}
-	warnOfKeyMode(t.log, f.Key, info)
-	warnOfCertificate(t.log, f.Cert, pair, time.Now())
 	return pair, nil
 }
 

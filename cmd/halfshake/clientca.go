@@ -17,7 +17,7 @@ type clientCA struct {
 // loadClientCA reads every certificate in the file: one that does not parse is an
 // error, not an authority less.
 func loadClientCA(path string) (clientCA, error) {
-	data, _, err := readFile("--client-ca", path)
+	data, err := readFile("--client-ca", path)
 	if err != nil {
 		return clientCA{}, err
 	}

@@ -13,13 +13,13 @@ import (
 // maxFileSize is far above a bundle of all public authorities (0.3 MB).
 const maxFileSize = 8 << 20
 
-// readFile is readBounded for the file that a flag names.
-func readFile(flag, path string) ([]byte, fs.FileInfo, error) {
-	data, info, err := readBounded(path)
+// readFile reads the file that a flag names.
+func readFile(flag, path string) ([]byte, error) {
+	data, _, err := readBounded(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s %s: %w", flag, path, readError(err))
+		return nil, fmt.Errorf("%s %s: %w", flag, path, readError(err))
 	}
-	return data, info, nil
+	return data, nil
 }
 
 // readBounded returns the content of a regular file, and what is known of that very

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -12,22 +11,23 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// A hangingLog hangs in the line that tells of certificates which have been read, as
-// reading them does on a file system whose server has gone.
+// A hangingLog hangs in one line, as reading a file does before it when the server of
+// a network file system has gone.
 type hangingLog struct {
 	slog.Handler
+	line    string
 	reached chan struct{}
 	release chan struct{}
 }
 
-func newHangingLog() hangingLog {
-	return hangingLog{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
+func newHangingLog(line string) hangingLog {
+	return hangingLog{slog.DiscardHandler, line, make(chan struct{}), make(chan struct{})}
 }
 
 func (h hangingLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h hangingLog) Handle(_ context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "loaded the certificates") {
+	if r.Message == h.line {
 		h.reached <- struct{}{}
 		<-h.release
 	}
@@ -42,7 +42,7 @@ func hangingFlags(t *testing.T) *serveFlags {
 
 // TestHangingStart: a SIGTERM ends a server that cannot read its files.
 func TestHangingStart(t *testing.T) {
-	log := newHangingLog()
+	log := newHangingLog("made a self-signed certificate")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -57,18 +57,11 @@ func TestHangingStart(t *testing.T) {
 
 // TestHangingReload: so does it in one that reads them again.
 func TestHangingReload(t *testing.T) {
-	log := newHangingLog()
-	started := make(chan struct{})
-	go func() {
-		<-log.reached
-		log.release <- struct{}{}
-		close(started)
-	}()
+	log := newHangingLog("reloaded the certificates")
 	s, err := newServer(hangingFlags(t), slog.New(log), quick)
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-started
 	ctx, cancel := context.WithCancel(t.Context())
 	hangups := make(chan os.Signal, 1)
 	ended := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // tlsFiles are the certificates that the flags name, as they were when they were
@@ -28,11 +29,7 @@ type tlsFiles struct {
 
 func newTLSFiles(f *serveFlags, log *slog.Logger) (*tlsFiles, error) {
 	t := &tlsFiles{flags: f, log: log, pools: map[string]*x509.CertPool{}}
-	if err := t.load(); err != nil {
-		return nil, err
-	}
-	t.report("loaded the certificates")
-	return t, nil
+	return t, t.load()
 }
 
 // load puts the files in force: all of them, or none.
@@ -63,9 +60,9 @@ func (t *tlsFiles) reload() {
 	t.report("reloaded the certificates")
 }
 
-// report logs what is in force. The scope says what sessions may be resumed for: two
-// servers, or one before and after a reload, resume each other's only where it is the
-// same.
+// report logs which certificates are in force, and what is wrong with the server's.
+// Sessions are resumed only under the scope that they were made under, by this server
+// or another.
 func (t *tlsFiles) report(msg string) {
 	config := t.current.Load()
 	scope := t.flags.Scope
@@ -74,6 +71,10 @@ func (t *tlsFiles) report(msg string) {
 	}
 	leaf := config.Certificates[0].Leaf
 	t.log.Info(msg, "subject", leaf.Subject.String(), "until", leaf.NotAfter, "client_ca", t.flags.ClientCA, "scope", scope)
+	if t.flags.Cert != "" { // a self-made one is as it should be
+		warnOfCertificate(t.log, t.flags.Cert, config.Certificates[0], time.Now())
+		warnOfKeyMode(t.log, t.flags.Key)
+	}
 }
 
 // known returns the pool that stands for this content of the file.

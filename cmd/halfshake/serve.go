@@ -183,8 +183,10 @@ func (s *server) stop(running []service) error {
 	return nil
 }
 
-// announce logs that all is ready, and what a newcomer may try.
+// announce logs what the server serves with, that it is ready, and what a newcomer
+// may try.
 func (s *server) announce() {
+	s.files.report("loaded the certificates")
 	url := "https://" + reachable(s.listener.Addr()) + "/"
 	metrics := ""
 	if s.metrics != nil {
