@@ -20,7 +20,7 @@
 // the fleet's key and the entry's.
 //
 // Who reads the store learns how many sessions there are, when each was put there
-// and when it expires, and which of eight sizes it has: large ones are
+// and when it expires, and which of 26 sizes it has: large ones are
 // those of clients with certificates. Not who they are, nor which of them belong
 // together. Who watches the store's traffic learns the same, and which entries are
 // asked for.

@@ -38,11 +38,11 @@ func all(fault storetest.Fault) func(*storetest.Faulty) {
 
 var misfortunes = []misfortune{
 	{"none", func(*storetest.Faulty) {}},
-	{"dead or refusing: every call fails at once", all(storetest.Fail)},
-	{"every call fails, but has happened", all(storetest.FailDone)},
+	{"dead: every call fails at once", all(storetest.Fail)},
+	{"every call reports failure, but takes effect", all(storetest.FailDone)},
 	{"hung", all(storetest.Hang)},
-	{"hung, but the call happens", all(storetest.HangDone)},
-	{"hung, by a driver that ignores its context", all(storetest.Stuck)},
+	{"hung, but every call takes effect", all(storetest.HangDone)},
+	{"hung, with a driver that ignores its context", all(storetest.Stuck)},
 	{"slow: 200 ms a call", func(f *storetest.Faulty) {
 		for _, op := range []storetest.Op{storetest.Put, storetest.Get, storetest.Delete} {
 			f.SetDelay(op, 200*time.Millisecond)
@@ -51,15 +51,15 @@ var misfortunes = []misfortune{
 	{"the driver panics", all(storetest.Panic)},
 	{"full", all(storetest.Full)},
 	{"read-only", all(storetest.ReadOnly)},
-	{"says it did, and did not", all(storetest.Drop)},
-	{"lies: another key's value", all(storetest.OtherKey)},
-	{"lies: an old value of the same key", all(storetest.Older)},
-	{"lies: a bit is flipped", all(storetest.Flipped)},
-	{"lies: cut off", all(storetest.Truncated)},
-	{"lies: garbage", all(storetest.Garbage)},
-	{"lies: a megabyte", all(storetest.Oversize)},
-	{"lies: nothing, without an error", all(storetest.Nil)},
-	{"half of all calls, any of these", func(f *storetest.Faulty) {
+	{"acknowledges writes and drops them", all(storetest.Drop)},
+	{"returns another key's value", all(storetest.OtherKey)},
+	{"returns an old value of the same key", all(storetest.Older)},
+	{"returns values with a flipped bit", all(storetest.Flipped)},
+	{"returns truncated values", all(storetest.Truncated)},
+	{"returns garbage", all(storetest.Garbage)},
+	{"returns a megabyte", all(storetest.Oversize)},
+	{"returns nothing and no error", all(storetest.Nil)},
+	{"half of all calls have one of these faults", func(f *storetest.Faulty) {
 		var faults []storetest.Fault
 		for _, fault := range storetest.Faults() {
 			if fault != storetest.Stuck { // it has its row, and would hang on
@@ -86,7 +86,7 @@ const pace = 2 * time.Second
 // restart. The clock is a fake one.
 func TestFaultsOfTheStore(t *testing.T) {
 	var table strings.Builder
-	table.WriteString("| the store | handshakes that failed | resumed | longest wait | resumed afterwards | lines of log |\n|---|---|---|---|---|---|\n")
+	table.WriteString("| fault | handshakes that failed | resumed | longest wait | resumed afterwards | log lines |\n|---|---|---|---|---|---|\n")
 	for _, m := range misfortunes {
 		synctest.Test(t, func(t *testing.T) {
 			r := m.befall(t)
