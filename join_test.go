@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 // Many connections resume one TLS 1.2 session at once, and many resume others:
@@ -87,6 +88,9 @@ func TestJoinKeepsNoSecret(t *testing.T) {
 			func() []byte { return secretOf(made.state) }).events()
 		if h.parent == nil || h.parent.state != nil || h.parent.id != made.id {
 			t.Errorf("name %q: the handshake keeps %v", name, h.parent)
+		}
+		if s, _ := c.Session(made.ID()); unsafe.StringData(s.withoutSecret().id) == unsafe.StringData(s.id) {
+			t.Errorf("name %q: the id is in one piece of memory with the secret", name)
 		}
 	}
 }
