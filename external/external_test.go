@@ -471,6 +471,29 @@ func TestForeignIDs(t *testing.T) {
 	})
 }
 
+// Without a Logger, what an operator must know goes to the default of the moment.
+func TestDefaultLogger(t *testing.T) {
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	var lines logLines
+	e, err := New(&callStore{}, Config{Keys: testKeys(time.Now())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	for range failuresToOpen {
+		a, _ := e.reads.gets.allow()
+		a.failed(errors.New("down"))
+	}
+	e.reads.gets.log.log(slog.LevelInfo, "of no concern")
+	lines.mu.Lock()
+	defer lines.mu.Unlock()
+	if text := lines.buf.String(); !strings.Contains(text, "does not answer") || strings.Contains(text, "concern") {
+		t.Errorf("the log says: %s", text)
+	}
+}
+
 func TestExternalIsNotPrinted(t *testing.T) {
 	f := newFixture(t, mapStore(), Config{})
 	if got := fmt.Sprintf("%v %+v %s", f.External, f.External, f.External); got != strings.TrimSpace(strings.Repeat("external.External ", 3)) {

@@ -240,6 +240,39 @@ func TestLookUpsInFlight(t *testing.T) {
 	}
 }
 
+// A key that is not in force yet, here, may have made sessions elsewhere. None is found
+// once the key is gone, though its lineage goes on.
+func TestLookUpOfAKeyThatGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mapStore()
+		first := testKeys(time.Now())
+		ring, err := first.Rotate(time.Now(), time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		recordKeys(ring)
+		f := newFixture(t, store, Config{Keys: ring, ReadLimit: time.Hour})
+		d := f.draft(t)
+		d.id = ring.keys[1].newID()
+		s := d.session(t)
+		f.put(t, s)
+		synctest.Wait()
+		if f.get(t, s) == nil {
+			t.Fatal("not found while the key is there")
+		}
+		ask := store.get
+		store.get = func(ctx context.Context, key Key) ([]byte, error) {
+			if err := f.SetKeys(first); err != nil {
+				t.Error(err)
+			}
+			return ask(ctx, key)
+		}
+		if f.get(t, s) != nil || f.Stats().Floors != 0 {
+			t.Error("found, or its lineage has ended")
+		}
+	})
+}
+
 func (f *fixture) endNow(t testing.TB, removed halfshake.Removal) {
 	t.Helper()
 	if err := f.Callbacks().End(t.Context(), removed); err != nil {
@@ -289,22 +322,32 @@ func TestWhoWaitsForTheStore(t *testing.T) {
 // Close tries what it can for its time, and says what the store has not recorded.
 func TestCloseSaysWhatIsNotRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := mapStore()
+		store, keep := mapStore(), &callStore{}
 		f := newFixture(t, store, Config{})
+		sessions := f.putMany(t, 50)
 		failing, remove := atomic.Bool{}, store.delete
 		failing.Store(true)
-		store.delete = func(ctx context.Context, key Key) error {
+		unless := func(do func() error) error {
 			if failing.Load() {
 				return errors.New("down")
 			}
-			return remove(ctx, key)
+			return do()
 		}
-		sessions := f.putMany(t, 50)
-		for _, s := range sessions {
+		store.load = keep.Load
+		store.delete = func(ctx context.Context, key Key) error {
+			return unless(func() error { return remove(ctx, key) })
+		}
+		store.swap = func(ctx context.Context, old, next []byte) error {
+			return unless(func() error { return keep.CompareAndSwap(ctx, old, next) })
+		}
+		for _, s := range sessions[1:] {
 			f.remove(s, halfshake.CauseExplicit)
 		}
-		time.Sleep(time.Second)
-		time.AfterFunc(time.Second, func() { failing.Store(false) })
+		if err := f.Callbacks().End(t.Context(), halfshake.Removal{Lineage: sessions[0].Lineage()}); !errors.Is(err, ErrNotRecorded) {
+			t.Error(err)
+		}
+		time.Sleep(30 * time.Second) // the pauses are at their longest
+		time.AfterFunc(closeLimit-500*time.Millisecond, func() { failing.Store(false) })
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}

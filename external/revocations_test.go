@@ -186,8 +186,9 @@ func TestLogCannotBeLoaded(t *testing.T) {
 				t.Errorf("%s: a session resumes that may have been removed; %+v", name, f.Stats())
 			}
 			time.Sleep(time.Millisecond)
-			if s := f.newSession(t); !f.admit(t, s) {
-				t.Errorf("%s: a session of this process is not admitted", name)
+			later := f.newSession(t)
+			if f.put(t, later); f.get(t, later) != nil || !f.admit(t, later) {
+				t.Errorf("%s: a session of this process is found, or is not admitted", name)
 			}
 			store.load = keep.Load
 			time.Sleep(writeLimit + longestPause)
@@ -368,6 +369,9 @@ func TestRecordIsBounded(t *testing.T) {
 	}
 	if back, _, err := (&KeyRing{keys: []fleetKey{*k}}).openLog(value); err != nil || fmt.Sprint(back) != fmt.Sprint(r) {
 		t.Errorf("it does not come back: %v", err)
+	}
+	if r.trim(now.Add(halfshake.MaxTimeout + recordSlack)); r.every == (floor{}) || len(r.lineages) != maxLineages || len(r.scopes) != maxScopes {
+		t.Error("the record dropped what other clocks need")
 	}
 	r.trim(now.Add(halfshake.MaxTimeout + recordSlack + time.Second))
 	if r.every != (floor{}) || len(r.lineages)+len(r.scopes) != 0 {

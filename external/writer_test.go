@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/internal/tombstone"
 )
 
 // A gate is a store that notes what it is asked to do, and does it when it is told.
@@ -207,22 +208,82 @@ func TestWhatReplacesPutsIsBounded(t *testing.T) {
 	})
 }
 
-// A session that was removed is not put again, so that its removal, which may be
-// made later, is the last word.
+// A session that was removed is not put any more, neither while its removal is on its
+// way nor when that has been carried out.
 func TestRemovedIsNotPut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var h history
-		store := mapStore()
-		f := newFixture(t, store, Config{})
-		s := f.newSession(t)
-		f.remove(s, halfshake.CauseDeclined)
-		store.put = func(context.Context, Key, []byte, time.Time, Class) error { h.add("put"); return nil }
-		f.put(t, s)
-		synctest.Wait()
-		if h.String() != "" || f.Stats().Removed != 1 {
-			t.Errorf("%v; %+v", &h, f.Stats())
+	for _, carriedOut := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var h history
+			store := mapStore()
+			f := newFixture(t, store, Config{})
+			s := f.newSession(t)
+			f.remove(s, halfshake.CauseDeclined)
+			if carriedOut {
+				synctest.Wait()
+			}
+			store.put = func(context.Context, Key, []byte, time.Time, Class) error { h.add("put"); return nil }
+			f.put(t, s)
+			synctest.Wait()
+			if h.String() != "" || f.Stats().Removed != 1 {
+				t.Errorf("carried out %v: %v; %+v", carriedOut, &h, f.Stats())
+			}
+		})
+	}
+}
+
+// A put that comes to its lane after a removal of the same key is not made.
+func TestRemovalIsTheLastWord(t *testing.T) {
+	var l lane
+	l.init(10, tombstone.New[Key](tombstone.Room{Operator: 10}))
+	put := func() *write {
+		return &write{key: Key{1}, value: []byte{1}, done: make(chan struct{}), kind: provedPut}
+	}
+	remove := &write{key: Key{1}, done: make(chan struct{}), kind: removal}
+	l.addDelete(remove)
+	if _, ok := l.addPut(put()); ok {
+		t.Error("a put took the place of a removal that waits")
+	}
+	if op, _, _ := l.next(time.Now()); op != remove {
+		t.Fatal("the removal is not next")
+	}
+	if _, ok := l.addPut(put()); ok {
+		t.Error("a put was queued behind a removal that is being made")
+	}
+}
+
+// A removal that is being made stands for one of the same key that comes meanwhile,
+// also if it must be made again.
+func TestRemovalStandsForAnother(t *testing.T) {
+	var l lane
+	l.init(10, tombstone.New[Key](tombstone.Room{Operator: 10}))
+	another := func() *write { return &write{key: Key{1}, done: make(chan struct{}), kind: removal} }
+	first, _ := l.addDelete(another())
+	l.next(time.Now())
+	if second, _ := l.addDelete(another()); second != first {
+		t.Error("a second removal was queued")
+	}
+	l.made(first, again)
+	if third, _ := l.addDelete(another()); third != first || l.count() != 1 || l.counts[removal] != 1 {
+		t.Errorf("%d writes wait, %v", l.count(), l.counts)
+	}
+}
+
+// A lane forgets the removals whose tombstones are gone, so that it has no more of them
+// than there is room for tombstones.
+func TestRemovalsWithoutTombstonesAreDropped(t *testing.T) {
+	var l lane
+	stones := tombstone.New[Key](tombstone.Room{Client: 100})
+	l.init(10, stones)
+	dropped := 0
+	for i := range 10 * minPrune {
+		key := Key{0, byte(i >> 8), byte(i)}
+		stones.Add(key, tombstone.Stone{ByClient: true, Until: time.Now().Add(time.Hour)}, time.Now())
+		_, gone := l.addDelete(&write{key: key, done: make(chan struct{}), kind: removal})
+		dropped += len(gone)
+		if n := l.count(); n > minPrune+100 || n+dropped != i+1 || len(l.ready) > 2*n+slack {
+			t.Fatalf("after %d: %d wait, %d listed, %d dropped", i+1, n, len(l.ready), dropped)
 		}
-	})
+	}
 }
 
 // The same session removed over and over is one removal.
