@@ -28,7 +28,8 @@ func (h *handshake) logHandshake(resumed bool) {
 	if log == nil {
 		return
 	}
-	attrs := append(h.attrs(), slog.Bool("resumed", resumed), slog.Bool("offered", h.proposed))
+	attrs := append([]slog.Attr{slog.Bool("resumed", resumed)}, h.attrs()...)
+	attrs = append(attrs, slog.Bool("offered", h.proposed))
 	if s := h.current(); s != nil {
 		attrs = append(attrs, slog.String("lineage", s.lineage.String()))
 	}
@@ -38,7 +39,7 @@ func (h *handshake) logHandshake(resumed bool) {
 // explain logs why a proposed session is not resumed.
 func (h *handshake) explain(id []byte, why string, more ...slog.Attr) {
 	if log := h.cache.logger(h.ctx, slog.LevelDebug); log != nil {
-		attrs := append(h.attrs(), slog.String("why", why), slog.String("ref", refOf(string(id))))
+		attrs := append([]slog.Attr{slog.String("why", why), slog.String("ref", refOf(string(id)))}, h.attrs()...)
 		log.LogAttrs(h.ctx, slog.LevelDebug, "session not resumed", append(attrs, more...)...)
 	}
 }
@@ -50,7 +51,7 @@ func (h *handshake) notCached(r Refusal) {
 		h.cache.warnUnscoped()
 	}
 	if log := h.cache.logger(h.ctx, slog.LevelDebug); log != nil {
-		log.LogAttrs(h.ctx, slog.LevelDebug, "session not cached", append(h.attrs(), slog.String("why", r.String()))...)
+		log.LogAttrs(h.ctx, slog.LevelDebug, "session not cached", append([]slog.Attr{slog.String("why", r.String())}, h.attrs()...)...)
 	}
 }
 

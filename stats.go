@@ -41,6 +41,9 @@ type Stats struct {
 	// CacheFull counts the sessions that were evicted from a full cache.
 	CacheFull uint64 `json:"cache_full"`
 
+	// Refused counts by reason; every reason is present.
+	Refused map[Refusal]uint64 `json:"refused"`
+
 	// Tombstones is how many removals of single sessions and of lineages are
 	// remembered now, Floor the time at or before which every lineage that began has
 	// been removed (zero for none), and RemovalsPending how many removals the End
@@ -53,9 +56,6 @@ type Stats struct {
 	// refused as expired, by their age at that time.
 	ResumedAges Ages `json:"resumed_ages"`
 	ExpiredAges Ages `json:"expired_ages"`
-
-	// Refused counts by reason; every reason is present.
-	Refused map[Refusal]uint64 `json:"refused"`
 
 	// ClosedSilent counts the connections that a listener closed before their
 	// ClientHello was whole, because others waited for their place; see

@@ -79,7 +79,7 @@ func sessionAge(r *http.Request) int64 {
 	if !ok || !r.TLS.DidResume {
 		return 0
 	}
-	return max(0, int64(time.Since(session.Created())/time.Second))
+	return max(0, int64(time.Since(session.LineageStart())/time.Second))
 }
 
 func clientCertificate(state *tls.ConnectionState) string {

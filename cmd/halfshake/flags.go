@@ -29,7 +29,7 @@ type serveFlags struct {
 
 	ClientCA   string     `group:"clients" placeholder:"FILE" help:"Ask clients for a certificate that one of these authorities signed, PEM."`
 	ClientAuth clientAuth `group:"clients" placeholder:"require|request" help:"With --client-ca: whether a client must have a certificate (require, the default) or may (request)."`
-	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default with --client-ca: a digest of that file."`
+	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default: a digest of --client-ca and of the server's public key, so that a new key pair ends the sessions of the old one."`
 
 	Store         storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them here alone. Default: ${default}"`
 	FleetKey      string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`

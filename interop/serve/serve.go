@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ const (
 
 // Server is a running command.
 type Server struct {
-	Listen  string // the TLS address
+	Listen  string // the TLS address, kept over KillAndStart
 	Metrics string // the plain HTTP address of the counters
 
 	binary string
@@ -44,11 +45,11 @@ type Server struct {
 // test's log.
 func Start(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
-	args = append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
-		"--store", "memory:", "--state-dir", stateDir(t),
-	}, args...)
-	s := &Server{binary: binary, args: args}
+	args = append([]string{"--metrics", "127.0.0.1:0", "--state-dir", stateDir(t)}, args...)
+	if !slices.Contains(args, "--store") {
+		args = append(args, "--store", "memory:")
+	}
+	s := &Server{binary: binary, Listen: "127.0.0.1:0", args: args}
 	serving := s.start(t)
 	t.Cleanup(func() { s.stop(t) })
 	s.await(t, serving)
@@ -62,14 +63,13 @@ func (s *Server) KillAndStart(t testing.TB) {
 		t.Fatalf("halfshake serve: SIGKILL: %v", err)
 	}
 	<-s.ended
-	s.args = append(s.args, "--listen", s.Listen)
 	s.await(t, s.start(t))
 }
 
 // start starts the command; the line that says where it serves comes on the channel.
 func (s *Server) start(t testing.TB) <-chan string {
 	t.Helper()
-	process, ended := exec.Command(s.binary, s.args...), make(chan error, 1)
+	process, ended := exec.Command(s.binary, append([]string{"serve", "--listen", s.Listen}, s.args...)...), make(chan error, 1)
 	stderr, err := process.StderrPipe()
 	if err != nil {
 		t.Fatalf("halfshake serve: %v", err)
