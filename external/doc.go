@@ -1,52 +1,93 @@
-// Package external is a ready-made external session cache for package halfshake:
-// the sessions of one server, or of a fleet, in a database, where they outlive the
-// process.
+// Package external keeps the sessions of a halfshake.Cache in a database, where they
+// outlive the process and where the machines of a fleet share them. [New] makes an
+// [External] over a [Store], and [External.Callbacks] connects it to a Cache:
 //
-//	store, err := boltstore.Open("/var/lib/halfshake/sessions.db", boltstore.Config{})
-//	keys, err := external.ParseKeys(file)
+//	keys, err := external.ParseKeys(file) // made once by "halfshake keygen"
 //	sessions, err := external.New(store, external.Config{Keys: keys})
 //	cache, err := halfshake.New(halfshake.Config{Callbacks: sessions.Callbacks()})
 //
-// Nothing in it is privileged: an application's own callbacks can do all that it
-// does. What it adds, it adds once for every driver: ids that need no look-up to
-// be told from invented ones, sealing, and limits in time and number, so that a
-// store which fails costs full handshakes and never a failed one.
+// The database never sees a session id or a secret, and a database that is slow, dead
+// or lying costs full handshakes, never a failed one. Close the Cache first, then the
+// External, then the Store. Package boltstore, which keeps sessions in a file, does all
+// of this in one call.
 //
-// # Who can read, and who can write, the store
+// An External has no privileges: an application's own callbacks can do all that it
+// does.
 //
-// The store is not trusted with anything but to keep what it is given. It sees
-// neither a session's id nor its secret: its keys are HMAC-SHA-256 digests of ids,
-// its values are sealed with AES-256-GCM, each under a key of its own, derived from
-// the fleet's key and the entry's.
+// # Who can read the store, and who can write to it
 //
-// Who reads the store learns how many sessions there are, when each was put there
-// and when it expires, and which of 26 sizes it has: large ones are
-// those of clients with certificates. Not who they are, nor which of them belong
-// together. Who watches the store's traffic learns the same, and which entries are
-// asked for.
+// The store's keys are HMAC-SHA-256 digests of session ids. Its values are sealed with
+// AES-256-GCM, each under a key of its own, which is derived from the fleet's key and
+// the store's key of the entry.
 //
-// Who writes to the store can lose a session, which costs its client a full
-// handshake, and put back one that was removed, until the expiry that is sealed
-// inside it, as far as no process remembers that it removed it. They cannot read,
-// forge or extend a session, or move it to another id: what does not open is a
-// miss, and the cache asks every session that does open for its id, scope, expiry
-// and the rest, as it asks its own.
+// An attacker who reads the store learns how many sessions there are, when each was put
+// and when it expires, whether its client had completed its handshake, and which of 26
+// sizes it has: large ones belong to clients with certificates. The size of the
+// revocation log says roughly how much it names. The attacker does not learn who the
+// clients are, or which sessions belong together. An attacker who watches the store's
+// traffic also learns which entries are asked for.
 //
-// Who has the key of the fleet and the store has the sessions, and can decrypt
-// recorded connections of TLS 1.2 that were made or resumed with them, as with the
-// key of stateless tickets; in TLS 1.3 the key exchange of each connection protects
-// it. Forward secrecy returns when the entry is erased everywhere, backups
-// included, or its key is: a rotation drops the keys under which no session can be
-// valid any more.
+// An attacker who writes to the store can delete a session, which costs its client a
+// full handshake. They can put back a session that was removed, until it expires, once
+// no process remembers the removal, and put back an earlier revocation log, which
+// deceives processes that start later. They cannot read, forge or extend a session, or
+// move it to another id: the Cache asks of a session from the store all that it asks of
+// its own.
+//
+// An attacker who has the store and the fleet's key has the sessions, and can decrypt
+// recorded TLS 1.2 connections that made or resumed one of them, as with the key of
+// stateless tickets. In TLS 1.3 the key exchange of each connection protects it. Forward
+// secrecy returns when the entry has been erased everywhere, backups included, or its
+// key has: a rotation drops the keys under which no session can be valid any more.
+//
+// A store belongs to one fleet, that is, to machines with the same keys. A second fleet
+// in the same store could not read the first one's revocation log, and would replace it.
 //
 // # What a fault of the store costs
 //
-// A read that fails, or takes longer than its limit, is a miss. After some failures
-// in a row the store is left alone for a while and then tried again; that, and
-// nothing else, is logged. Writes are queued and made in the background; when the
-// queue is full, new sessions are not stored. A removal is tried again until it
-// succeeds or its session has expired, as far as the queue has room for it; the
-// process that asked for it does not find the session meanwhile, whatever the store
-// answers, as long as it runs and no more than 32,768 were removed since. What is
-// queued when the process is killed is lost, removals too. [Stats] counts it all.
+// A read that fails, or exceeds its limit, is a miss. After some failures in a row the
+// store is left alone for a while and then tried again. Only that is logged, when it
+// begins and when it ends.
+//
+// New sessions are written in the background. A session whose client has not completed
+// its handshake yet waits for that, for up to a second, so that the store can evict
+// unfinished ones first. When the queue is full, new sessions are not stored. [Stats]
+// counts everything.
+//
+// # What a removal promises
+//
+// A removed session is not found again in this process from the moment at which it is
+// removed, whatever the store does: neither by a look-up that was already in flight, nor
+// in a write that was queued. The same holds for lineages, for a flush of everything,
+// and for a key that [External.SetKeys] takes out of force. What an application removes
+// or revokes has been recorded by the store when the call returns, unless the deadline
+// of its context passed first. What clients cause to be removed, by an alert for
+// example, is recorded soon after.
+//
+// A session is removed by deleting its entry. Lineages, flushes and replaced keys are
+// recorded in the revocation log, which the next process loads before it resumes
+// anything. A removal that the store has not acknowledged is tried again until it has
+// been, and [Stats.RemovalsPending] counts it. [External.Close] returns an error if any
+// are left.
+//
+// What is remembered is bounded, and refuses more when it is full, never less. If 65,536
+// removals by the application wait for the store, floors take the place of the eighth
+// whose lineages began first: every lineage of the same scope that began at the floor or
+// earlier has ended. The same happens when the log holds more than 8,192 lineages. If
+// 65,536 removals caused by clients wait, no new sessions are stored until some have
+// been recorded.
+//
+// A session that allows early data is resumed at most once, by whichever machine takes
+// it from the store.
+//
+// # What a crash loses
+//
+// A process that is killed loses the sessions in its queue, which are at most some
+// seconds old, and the removals that the store has not acknowledged. Those sessions may
+// resume until they expire. What the store itself loses in a crash or a failover is
+// documented by its driver.
+//
+// A removal is not announced to other machines: one that holds a copy of the session in
+// its Cache's own memory goes on resuming it. A lineage that has ended is refused
+// elsewhere by processes that start, or that write the log, after it.
 package external

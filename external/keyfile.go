@@ -14,18 +14,18 @@ import (
 //	halfshake fleet keys 1
 //	2026-11-21T12:00:00Z 8f0c…  (64 hexadecimal digits)
 //
-// One line a key, the earliest activation first. There is one way to write a
-// ring: what parses is written the same again.
+// There is one line per key, in the order of their activation. A ring has one encoding:
+// what parses encodes to the same bytes.
 const keyFileHeader = "halfshake fleet keys 1"
 
-// maxKeyFile is more bytes than the largest file of keys has.
+// maxKeyFile is a size that no file of MaxKeys keys reaches.
 const maxKeyFile = 4 << 10
 
 // ErrBadKeys is wrapped by the errors of [ParseKeys].
 var ErrBadKeys = errors.New("not a file of fleet keys")
 
-// MarshalText encodes the ring as a file. The text is the secret itself: mode
-// 0600, and nowhere else.
+// MarshalText encodes the ring as a file. The text contains the keys: write it only to
+// a file of mode 0600.
 func (r *KeyRing) MarshalText() ([]byte, error) {
 	b := []byte(keyFileHeader + "\n")
 	for _, k := range r.keys {
@@ -35,10 +35,9 @@ func (r *KeyRing) MarshalText() ([]byte, error) {
 	return b, nil
 }
 
-// ParseKeys decodes what [KeyRing.MarshalText] encoded. The error wraps
-// [ErrBadKeys], names the line and what is wrong with it, and shows nothing of
-// the text. A key that is short, zero or there twice is an error, and so is a ring
-// without a key.
+// ParseKeys decodes what [KeyRing.MarshalText] encoded. A key that is short, zero or
+// repeated is an error, and so is a ring without a key. The error wraps [ErrBadKeys],
+// names the line and what is wrong with it, and contains no part of the text.
 func ParseKeys(text []byte) (*KeyRing, error) {
 	header, rest, _ := bytes.Cut(text, []byte("\n"))
 	switch {
@@ -49,11 +48,11 @@ func ParseKeys(text []byte) (*KeyRing, error) {
 	case string(header) != keyFileHeader:
 		return nil, badKeys("line 1 is not %q", keyFileHeader)
 	case len(rest) == 0:
-		return nil, badKeys("there is no key in it; delete it and make one with \"halfshake keygen\"")
+		return nil, badKeys("it has no key; delete it and make one with \"halfshake keygen\"")
 	case rest[len(rest)-1] != '\n':
 		return nil, badKeys("its last line does not end; it may have been cut off")
 	case len(text) > maxKeyFile:
-		return nil, badKeys("it has %d bytes; %d keys have no more than %d", len(text), MaxKeys, maxKeyFile)
+		return nil, badKeys("it has %d bytes; %d keys take no more than %d", len(text), MaxKeys, maxKeyFile)
 	}
 	ring := &KeyRing{}
 	number := 1
@@ -79,11 +78,11 @@ func parseKeyLine(line string) (fleetKey, error) {
 	first, second, ok := strings.Cut(line, " ")
 	active, err := time.Parse(time.RFC3339, first)
 	if !ok || err != nil || stamp(active) != first {
-		return fleetKey{}, errors.New("it does not begin with a time as in 2026-11-21T12:00:00Z and a space")
+		return fleetKey{}, errors.New("it does not begin with a time such as 2026-11-21T12:00:00Z and a space")
 	}
 	secret, err := hex.DecodeString(second)
 	if err != nil || strings.ToLower(second) != second {
-		return fleetKey{}, errors.New("after the time there are not 64 hexadecimal digits in lower case") // err would quote one
+		return fleetKey{}, errors.New("the time is not followed by 64 hexadecimal digits in lower case") // err would quote one
 	}
 	if err := checkSecret(secret); err != nil {
 		return fleetKey{}, err
@@ -91,21 +90,21 @@ func parseKeyLine(line string) (fleetKey, error) {
 	return newFleetKey(secret, active), nil
 }
 
-// mayFollow says why k cannot be the ring's next key.
+// mayFollow returns an error if k cannot be the ring's next key.
 func (r *KeyRing) mayFollow(k fleetKey) error {
 	if len(r.keys) == MaxKeys {
-		return fmt.Errorf("it is more than key %d", MaxKeys)
+		return fmt.Errorf("a ring has at most %d keys", MaxKeys)
 	}
 	if len(r.keys) > 0 && !k.active.After(r.keys[len(r.keys)-1].active) {
-		return errors.New("its time is not later than that of the line before")
+		return errors.New("its time is not later than the time of the line before")
 	}
 	for _, other := range r.keys {
 		if bytes.Equal(k.secret, other.secret) {
-			return errors.New("the same key is there already")
+			return errors.New("it repeats a key of an earlier line")
 		}
 	}
 	return nil
 }
 
-// stamp is a time as a key file has it: in UTC, to the second.
+// stamp returns a time as a key file has it: in UTC, to the second.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

@@ -28,7 +28,7 @@ type KeyRing struct {
 
 // Bounds of a key ring.
 const (
-	// MaxKeys is how many keys a ring holds.
+	// MaxKeys is how many keys a ring may hold.
 	MaxKeys = 16
 	// keySize is the length in bytes of a key.
 	keySize = 32

@@ -78,7 +78,7 @@ func TestFlushThenClose(t *testing.T) {
 		f := newFixture(t, store, Config{})
 		sessions := f.putMany(t, 20000)
 		remove := store.delete
-		store.delete = func(ctx context.Context, key Key) error { // as a file that commits 32 at a time
+		store.delete = func(ctx context.Context, key Key) error { // as a file that commits many at a time
 			time.Sleep(5 * time.Millisecond)
 			return remove(ctx, key)
 		}

@@ -33,9 +33,8 @@ type writer struct {
 }
 
 // laneCount is how many writes are under way at most: enough for a database that is
-// some milliseconds away, and for removals from one that commits each to the disk but
-// lets some share a commit.
-const laneCount = 32
+// some milliseconds away, and for many removals to share a commit to the disk.
+const laneCount = 128
 
 func newWriter(store Store, cfg Config, removed *removals, n *counters) *writer {
 	log := logger{cfg.Logger}

@@ -114,24 +114,25 @@ func TestRemovalIsOrdered(t *testing.T) {
 // Puts that do not fit into the queue are dropped and counted. Removals always fit.
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const count = 30 * laneCount
 		g := newGate()
 		f := newFixture(t, g, Config{QueueSize: 10 * laneCount})
 		var sessions []*halfshake.Session
-		for range 1000 {
+		for range count {
 			s := f.newSession(t)
 			sessions = append(sessions, s)
 			f.put(t, s)
 		}
 		synctest.Wait()
 		st := f.Stats()
-		if st.Queued > 10*laneCount || st.PutDropped < 1000-11*laneCount || st.PutDropped+st.Queued > 1000 {
+		if st.Queued > 10*laneCount || st.PutDropped < count-11*laneCount || st.PutDropped+st.Queued > count {
 			t.Errorf("%+v", st)
 		}
 		for _, s := range sessions {
 			f.remove(s, halfshake.CauseExplicit)
 		}
 		st = f.Stats()
-		if st.RemovalsPending != 1000 || st.DeleteDropped != 0 || st.PutDropped+laneCount < 1000 {
+		if st.RemovalsPending != count || st.DeleteDropped != 0 || st.PutDropped+laneCount < count {
 			t.Errorf("%+v", st)
 		}
 		for _, s := range sessions {
@@ -149,7 +150,7 @@ func TestQueueIsBounded(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if st := f.Stats(); st.Queued != 0 || st.QueuedBytes != 0 || st.Deleted != 1000 || st.RemovalsPending != 0 {
+		if st := f.Stats(); st.Queued != 0 || st.QueuedBytes != 0 || st.Deleted != count || st.RemovalsPending != 0 {
 			t.Errorf("when the store goes on: %+v", st)
 		}
 	})
@@ -162,7 +163,7 @@ func TestEachKindOfWriteHasItsRoom(t *testing.T) {
 		f := newFixture(t, newGate(), Config{QueueSize: 10 * laneCount})
 		isProved := false
 		f.proved = func(*halfshake.Session) bool { return isProved }
-		for range 1000 {
+		for range 30 * laneCount {
 			f.put(t, f.newSession(t))
 		}
 		before := f.Stats()
@@ -196,7 +197,7 @@ func TestWhatReplacesPutsIsBounded(t *testing.T) {
 				f.remove(s, halfshake.CauseAlert)
 			}
 		}
-		if st := f.Stats(); st.QueuedBytes > 32*1024 || st.RemovalsPending > 101*laneCount {
+		if st := f.Stats(); st.QueuedBytes > laneCount*1024 || st.RemovalsPending > 101*laneCount {
 			t.Errorf("%+v", st)
 		}
 		for i := range f.writes.lanes {
