@@ -123,7 +123,7 @@ type Config struct {
 	// wait in the backlog of the listener below. A connection makes room for them
 	// if it has not sent a whole ClientHello within a second, nothing more has come
 	// from it, and no address has more such connections than its own. A client has
-	// five seconds in any case.
+	// ten seconds in any case.
 	MaxPending int
 
 	// Callbacks connect the cache to an external one.

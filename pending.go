@@ -13,7 +13,7 @@ import (
 
 const (
 	// helloTimeout bounds how long a client may take to send its ClientHello.
-	helloTimeout = 5 * time.Second
+	helloTimeout = 10 * time.Second
 	// minPending is how long a client has in any case. A round trip by satellite is
 	// 600 ms.
 	minPending = time.Second

@@ -75,7 +75,7 @@ func TestHostileHellos(t *testing.T) {
 	l.Close()
 }
 
-// A client that says nothing has five seconds, and one where others wait for its
+// A client that says nothing has ten seconds, and one where others wait for its
 // place: then the oldest goes.
 func TestSilentClients(t *testing.T) {
 	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 3})

@@ -73,7 +73,8 @@ func resumedBy(state *tls.ConnectionState, engine string) string {
 	return "ticket"
 }
 
-// sessionAge is how many whole seconds old the session was that was resumed.
+// sessionAge is how many whole seconds ago the full handshake was made from which the
+// resumed session descends.
 func sessionAge(r *http.Request) int64 {
 	session, ok := halfshake.SessionOf(connOf(r))
 	if !ok || !r.TLS.DidResume {

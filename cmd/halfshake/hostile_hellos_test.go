@@ -51,7 +51,7 @@ func TestHostileHellos(t *testing.T) {
 	t.Logf("memory of the server: heap and stacks %d MiB before, %d MiB at most; resident %d MiB, %d MiB",
 		before.heap>>20, peak.heap>>20, before.resident>>20, peak.resident>>20)
 	// One that had to wait until a stalled client's time is over would wait for some
-	// five seconds; on a machine that is slow and busy, one or two may be honest.
+	// ten seconds; on a machine that is slow and busy, one or two may be honest.
 	if slowest > 3*time.Second {
 		t.Errorf("a good client was served after %v", slowest)
 	}
