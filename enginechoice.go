@@ -53,17 +53,17 @@ type servedConn interface {
 
 // open returns the connection of the engine that is to serve the client. data has been
 // read from it, and state reads it again; hello is the ClientHello in data. If there is
-// none, or a malformed one, crypto/tls refuses the client.
+// none, or a malformed one, crypto/tls refuses the client. The application sees ctx.
 func (e engineChoice) open(ctx context.Context, state *connState, data, hello []byte) (conn servedConn) {
 	switch {
 	case hello == nil:
 	case e.asks():
-		if withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, state) }) {
+		if withHello(ctx, data, e.reader, state, func(hello *tls.ClientHelloInfo) { conn = e.openFor(ctx, hello, state) }) {
 			return conn
 		}
 	default:
 		if info := tls12.HelloInfo(hello); info != nil {
-			conn = e.open12(info, nil, state)
+			conn = e.open12(ctx, info, nil, state)
 		}
 		if conn != nil {
 			return conn
@@ -86,10 +86,10 @@ func (c *Cache) cryptoTLS(p policy, state *connState) servedConn {
 
 // openFor serves the client of hello under the configuration that the application's
 // GetConfigForClient returns for it. If there is none, crypto/tls ends the connection.
-func (e engineChoice) openFor(hello *tls.ClientHelloInfo, state *connState) servedConn {
-	chosen, failed := e.configFor(hello)
+func (e engineChoice) openFor(ctx context.Context, hello *tls.ClientHelloInfo, state *connState) servedConn {
+	chosen, failed := e.configFor(ctx, hello)
 	if failed == nil {
-		if conn := e.open12(hello, chosen, state); conn != nil {
+		if conn := e.open12(ctx, hello, chosen, state); conn != nil {
 			return conn
 		}
 	}
@@ -99,28 +99,30 @@ func (e engineChoice) openFor(hello *tls.ClientHelloInfo, state *connState) serv
 }
 
 // configFor calls the application's GetConfigForClient, once. A panic ends the
-// connection, not the process, as in a handshake under net/http. After the hello's
-// context was cancelled nobody waits for the client any more: that is an error, and
-// the application is asked nothing further.
-func (e engineChoice) configFor(hello *tls.ClientHelloInfo) (chosen *tls.Config, err error) {
-	cancelled := func() bool { return errors.Is(hello.Context().Err(), context.Canceled) }
-	if ask := e.policy.config.GetConfigForClient; ask != nil && !cancelled() {
+// connection, not the process, as in a handshake under net/http.
+func (e engineChoice) configFor(ctx context.Context, hello *tls.ClientHelloInfo) (chosen *tls.Config, err error) {
+	if ask := e.policy.config.GetConfigForClient; ask != nil && !givenUp(ctx) {
 		err = guard("GetConfigForClient", func() (err error) { chosen, err = ask(hello); return err })
 	}
-	if err == nil && cancelled() {
+	if err == nil && givenUp(ctx) {
 		err = context.Canceled
 	}
 	return chosen, err
 }
 
+// givenUp reports whether a connection was given up while its engine was chosen, as
+// a listener's are by its Close. The application is then asked nothing more about it.
+// That it took its time is no reason: it may.
+func givenUp(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
 // open12 returns a connection of package tls12, or nil if crypto/tls is to serve.
-func (e engineChoice) open12(hello *tls.ClientHelloInfo, chosen *tls.Config, state *connState) servedConn {
+func (e engineChoice) open12(ctx context.Context, hello *tls.ClientHelloInfo, chosen *tls.Config, state *connState) servedConn {
 	p := e.policy
 	if chosen != nil {
 		p = e.cache.policyOf(chosen)
 		p.config = chosen.Clone()
 	}
-	if !e.cache.sessionIDs.takes(hello, p.config) {
+	if givenUp(ctx) || !e.cache.sessionIDs.takes(hello, p.config) {
 		return nil
 	}
 	conn, err := tls12.Server(state, p.config, &engine12{cache: e.cache, policy: p, conn: state})
