@@ -30,9 +30,8 @@ const (
 	// and no longer than a person waits for a page.
 	DefaultCallbackTimeout = time.Second
 	// DefaultMaxPending bounds what clients hold that send no whole ClientHello: a
-	// goroutine each, and up to 64 KiB for those that begin a large one. More than
-	// 4,000 clients a second can connect and send nothing before others have to
-	// wait.
+	// goroutine each, and up to 64 KiB for those that begin a large one. Some 4,000
+	// clients can connect each second and send nothing before others have to wait.
 	DefaultMaxPending = 4096
 )
 

@@ -52,17 +52,17 @@ type servedConn interface {
 
 // open returns the connection of the engine that is to serve the client. data has been
 // read from it, and t reads it again; hello is the ClientHello in data. If there is
-// none, or a malformed one, crypto/tls refuses the client.
+// none, or a malformed one, crypto/tls refuses the client. The application sees ctx.
 func (e engineChoice) open(ctx context.Context, t *transport, data, hello []byte) (conn servedConn) {
 	switch {
 	case hello == nil:
 	case e.asks():
-		if withHello(ctx, data, e.reader, t, func(hello *tls.ClientHelloInfo) { conn = e.openFor(hello, t) }) {
+		if withHello(ctx, data, e.reader, t, func(hello *tls.ClientHelloInfo) { conn = e.openFor(ctx, hello, t) }) {
 			return conn
 		}
 	default:
 		if info := tls12.HelloInfo(hello); info != nil {
-			if conn, ok := e.open12(info, e.policy, t); ok {
+			if conn, ok := e.open12(ctx, info, e.policy, t); ok {
 				return conn
 			}
 		}
@@ -88,14 +88,14 @@ func (c *Cache) cryptoTLS(p policy, t *transport) servedConn {
 
 // openFor serves the client of hello under the configuration that the application's
 // GetConfigForClient returns for it. If there is none, crypto/tls ends the connection.
-func (e engineChoice) openFor(hello *tls.ClientHelloInfo, t *transport) servedConn {
-	chosen, failed := e.configFor(hello)
+func (e engineChoice) openFor(ctx context.Context, hello *tls.ClientHelloInfo, t *transport) servedConn {
+	chosen, failed := e.configFor(ctx, hello)
 	if failed == nil {
 		p := e.policy
 		if chosen != nil {
 			p = e.cache.policyOf(chosen)
 		}
-		if conn, ok := e.open12(hello, p, t); ok {
+		if conn, ok := e.open12(ctx, hello, p, t); ok {
 			return conn
 		}
 	}
@@ -106,24 +106,26 @@ func (e engineChoice) openFor(hello *tls.ClientHelloInfo, t *transport) servedCo
 }
 
 // configFor calls the application's GetConfigForClient, once. A panic ends the
-// connection, not the process, as in a handshake under net/http. After the hello's
-// context was cancelled nobody waits for the client any more: that is an error, and
-// the application is asked nothing further.
-func (e engineChoice) configFor(hello *tls.ClientHelloInfo) (chosen *tls.Config, err error) {
-	cancelled := func() bool { return errors.Is(hello.Context().Err(), context.Canceled) }
-	if ask := e.policy.config.GetConfigForClient; ask != nil && !cancelled() {
+// connection, not the process, as in a handshake under net/http.
+func (e engineChoice) configFor(ctx context.Context, hello *tls.ClientHelloInfo) (chosen *tls.Config, err error) {
+	if ask := e.policy.config.GetConfigForClient; ask != nil && !givenUp(ctx) {
 		err = recovered(func() (err error) { chosen, err = ask(hello); return err })
 	}
-	if err == nil && cancelled() {
+	if err == nil && givenUp(ctx) {
 		err = context.Canceled
 	}
 	return chosen, err
 }
 
+// givenUp reports whether a connection was given up while its engine was chosen, as
+// a listener's are by its Close. The application is then asked nothing more about it.
+// That it took its time is no reason: it may.
+func givenUp(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
 // open12 returns a connection of package tls12, unless crypto/tls is to serve the
 // client.
-func (e engineChoice) open12(hello *tls.ClientHelloInfo, p policy, t *transport) (servedConn, bool) {
-	if !e.cache.cfg.SessionIDs.takes(hello, p.config) {
+func (e engineChoice) open12(ctx context.Context, hello *tls.ClientHelloInfo, p policy, t *transport) (servedConn, bool) {
+	if givenUp(ctx) || !e.cache.cfg.SessionIDs.takes(hello, p.config) {
 		return nil, false
 	}
 	p = p.kept()

@@ -129,6 +129,30 @@ func TestGetConfigForClientIsCalledOnce(t *testing.T) {
 	}
 }
 
+// crypto/tls serves a client whose ClientHello is too large to choose by. The
+// application is asked for its configuration all the same, once.
+func TestLargeHelloGoesToCryptoTLS(t *testing.T) {
+	asked := 0
+	base := serverConfig()
+	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { asked++; return nil, nil }
+	l := idListener(t, newCache(t, Config{SessionIDs: SessionIDsAlways}), base)
+	client := newClient(tls.VersionTLS12).config()
+	for range 100 {
+		client.NextProtos = append(client.NextProtos, strings.Repeat("x", 200))
+	}
+	near := must(net.Dial("tcp", l.Addr().String()))(t)
+	defer near.Close()
+	go tls.Client(near, client).Handshake()
+	server := must(l.Accept())(t)
+	defer server.Close()
+	if err := server.(handshaker).HandshakeContext(t.Context()); err != nil || asked != 1 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if _, ok := server.(*tls.Conn); !ok {
+		t.Errorf("served by %T", server)
+	}
+}
+
 // A GetConfigForClient that fails, or panics, ends its connection and no more.
 func TestGetConfigForClientPanics(t *testing.T) {
 	for _, ids := range []SessionIDs{SessionIDsTicketless, SessionIDsAlways} {

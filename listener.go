@@ -213,8 +213,8 @@ func (l *helloListener) choose(raw net.Conn, data, hello []byte) (conn net.Conn)
 }
 
 func (l *helloListener) open(raw net.Conn, data, hello []byte) net.Conn {
-	ctx := context.Background() // nobody sees it; one that ends has its cost
-	if l.choice.asks() {
+	ctx := l.ctx
+	if l.choice.asks() { // otherwise nobody sees the deadline, which has its cost
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(l.ctx, handshakeTimeout12)
 		defer cancel()

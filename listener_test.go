@@ -2,6 +2,7 @@ package halfshake
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -98,6 +99,80 @@ func TestCloseHelloListener(t *testing.T) {
 	}
 	l.Close()
 }
+
+// Close does not wait for the application's code. Where that was inside a function or
+// a key of the application's, the listener asks it nothing more when it returns.
+func TestCloseLeavesApplicationAlone(t *testing.T) {
+	for _, where := range []string{"GetConfigForClient", "TrustID", "Public"} {
+		t.Run(where, func(t *testing.T) {
+			begun, end := make(chan struct{}), make(chan struct{})
+			var after atomic.Int64 // calls since Close
+			var closed atomic.Bool
+			inside := func(name string) {
+				if closed.Load() {
+					after.Add(1)
+				} else if name == where {
+					close(begun)
+					<-end
+				}
+			}
+			tenant := serverConfig()
+			tenant.Certificates = []tls.Certificate{{Certificate: serverCert.Certificate, PrivateKey: slowKey{
+				serverCert.PrivateKey.(crypto.Signer), func() { inside("Public") },
+			}}}
+			base := serverConfig()
+			base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				inside("GetConfigForClient")
+				return tenant, nil
+			}
+			c := newCache(t, Config{SessionIDs: SessionIDsAlways, TrustID: func(config *tls.Config) string {
+				if config != base {
+					inside("TrustID")
+				}
+				return ""
+			}})
+			l := idListener(t, c, base)
+			server := &http.Server{ErrorLog: log.New(testsecrets.LogWriter(), "", 0)}
+			served := make(chan error, 1)
+			go func() { served <- server.Serve(l) }()
+			conn := must(net.Dial("tcp", l.Addr().String()))(t)
+			defer conn.Close()
+			conn.Write(helloWithTicket(nil))
+			<-begun
+			begin := time.Now()
+			if err := server.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if waited := time.Since(begin); waited > time.Second {
+				t.Errorf("Shutdown took %v", waited)
+			}
+			<-served
+			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := conn.Read(make([]byte, 1)); isTimeout(err) {
+				t.Error("the connection is open after Close")
+			}
+			closed.Store(true)
+			close(end)
+			for deadline := time.Now().Add(5 * time.Second); strings.Contains(testleaks.Left(0), "helloListener"); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("a goroutine of the listener does not end")
+				}
+			}
+			// Which keys suit the client is one question.
+			if n := after.Load(); n != 0 && where != "Public" {
+				t.Errorf("after Close the application was asked %d times", n)
+			}
+		})
+	}
+}
+
+// A slowKey calls a function before it tells its public key.
+type slowKey struct {
+	crypto.Signer
+	before func()
+}
+
+func (k slowKey) Public() crypto.PublicKey { k.before(); return k.Signer.Public() }
 
 // The time that a ClientHello has is over when it is there: the connection's
 // deadlines are the program's.

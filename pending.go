@@ -14,37 +14,37 @@ import (
 const (
 	// helloTimeout bounds how long a client may take to send its ClientHello.
 	helloTimeout = 10 * time.Second
-	// minPending is how long a client has in any case. A round trip by satellite is
-	// 600 ms.
+	// minPending is how much of that it has even if others wait for its place. A round
+	// trip by satellite takes 600 ms.
 	minPending = time.Second
-	// lastLook is how long a connection that is asked to leave reads once more: enough
-	// to find what has come.
+	// lastLook is how long a connection that is asked to leave reads once more. That is
+	// enough to find what has already arrived.
 	lastLook = 2 * time.Millisecond
-	// patience is how long the listener waits, while nobody may be asked to leave,
-	// before it looks again.
+	// patience is how long the listener waits before it looks again, while no connection
+	// may be asked to leave.
 	patience = 10 * time.Millisecond
 )
 
 // pendingHellos are the connections of a listener whose ClientHello is not whole.
 // Each of them holds one of max places. While all are held, the listener accepts no
-// more, and one connection is asked to leave for each that waits, if
+// more, and asks the oldest connection to leave of those that
 //
-//   - it has been pending for longer than minPending;
-//   - no address holds more places than its own.
+//   - have been pending for longer than minPending;
+//   - come from an address that holds as many places as any other.
 //
-// A connection that is asked reads once more, and leaves if it finds nothing: the
-// client may have sent its ClientHello to a machine that was too busy to look. While
-// it reads, it counts as gone; no more than max/16+1 do at a time.
+// A connection that is asked to leave reads once more, and leaves if it finds nothing:
+// a busy machine may not have read what the client sent. Meanwhile it counts as gone,
+// so that nobody waits for it. At most max/16+1 connections are in this state.
 type pendingHellos struct {
 	max     int
 	closed  *atomic.Uint64 // counts those that left
-	changed chan struct{}  // a place or a last look may have become free
+	changed chan struct{}  // signalled when a connection has left
 
 	mu    sync.Mutex
-	held  int       // places
-	asked int       // of these, by connections that were asked to leave
-	list  list.List // of *pendingHello: those that were not, oldest first
-	tally tally     // of the same
+	held  int       // places that are taken
+	asked int       // of these, those of connections that were asked to leave
+	list  list.List // the other connections, oldest first
+	tally tally     // of the connections in list
 }
 
 func newPendingHellos(max int, closed *atomic.Uint64) *pendingHellos {
@@ -114,13 +114,14 @@ func (p *pendingHellos) enter(c *pendingHello) {
 	p.enlist(c)
 }
 
-// stay lists c again, behind the others: it was asked to leave, and its client still
-// speaks.
+// stay lists c again, behind the others, if it was asked to leave.
 func (p *pendingHellos) stay(c *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked--
-	p.enlist(c)
+	if c.listed == nil {
+		p.asked--
+		p.enlist(c)
+	}
 }
 
 func (p *pendingHellos) enlist(c *pendingHello) {
@@ -163,11 +164,11 @@ func (p *pendingHellos) release() {
 type pendingHello struct {
 	net.Conn
 	set   *pendingHellos
-	since time.Time // it has held its place
+	since time.Time // when it got its place
 
 	// Set by readHello, before it lists the connection.
 	source netip.Addr
-	limit  time.Time // of the time that the client has
+	limit  time.Time // when the client's time is over
 
 	listed *list.Element // in set.list, nil while asked to leave; guarded by set.mu
 
@@ -175,9 +176,9 @@ type pendingHello struct {
 	done     bool
 }
 
-// readHello reads the ClientHello within the time that the client has. It is where
-// the connection can be asked to leave. The address is asked for here since that may
-// take time: a listener below may have to read it from the connection.
+// readHello reads the ClientHello within helloTimeout. While it reads, the connection
+// can be asked to leave. RemoteAddr is called here, on the connection's own goroutine,
+// because a listener below may have to read the address from the connection.
 func (c *pendingHello) readHello() (data, hello []byte, err error) {
 	c.limit = time.Now().Add(helloTimeout)
 	c.SetReadDeadline(c.limit)
@@ -189,7 +190,7 @@ func (c *pendingHello) readHello() (data, hello []byte, err error) {
 	return data, hello, err
 }
 
-// interrupt ends the connection's read, or its next one.
+// interrupt ends the connection's current read, or its next one.
 func (c *pendingHello) interrupt() {
 	c.deadline.Lock()
 	defer c.deadline.Unlock()
@@ -205,14 +206,15 @@ func (c *pendingHello) liftDeadline() {
 	c.SetReadDeadline(time.Time{})
 }
 
-// Read reads from the client. If it is interrupted, it looks once more, and fails only
-// if there is nothing to read.
+// Read reads from the client. If it is interrupted, it looks once more, and fails if
+// there is still nothing to read.
 func (c *pendingHello) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 || !isTimeout(err) || !time.Now().Before(c.limit) {
 		return n, err
 	}
-	// Twice, because a goroutine may be held up between the deadline and the read.
+	// Twice, because a goroutine that is held up may find its deadline over before it
+	// has read.
 	for range 2 {
 		c.SetReadDeadline(time.Now().Add(lastLook))
 		n, err = c.Conn.Read(b)

@@ -157,12 +157,18 @@ func TestCrowd(t *testing.T) {
 	defer cancel()
 	var crowd sync.WaitGroup
 	defer crowd.Wait()
-	crowd.Go(func() {
-		everySo(ctx, time.Second*time.Duration(scale)/2000, func(i int) { stall(ctx, &crowd, l.Addr(), 1, i, 0) })
-	})
-	crowd.Go(func() {
-		everySo(ctx, time.Second*time.Duration(scale)/500, func(i int) { stall(ctx, &crowd, l.Addr(), 2, i, 100*time.Millisecond) })
-	})
+	var size atomic.Int64
+	for network, kind := range []struct {
+		perSecond int
+		pace      time.Duration
+	}{{2000, 0}, {500, 100 * time.Millisecond}} {
+		crowd.Go(func() {
+			everySo(ctx, time.Second*time.Duration(scale)/time.Duration(kind.perSecond), func(i int) {
+				size.Add(1)
+				stall(ctx, &crowd, l.Addr(), network+1, i, kind.pace)
+			})
+		})
+	}
 	var slowest time.Duration
 	for ctx.Err() == nil {
 		begun := time.Now()
@@ -178,7 +184,7 @@ func TestCrowd(t *testing.T) {
 	if slowest > 2*time.Second {
 		t.Errorf("a good client was served after %v", slowest)
 	}
-	t.Logf("the slowest good client was served in %v; %d connections were closed", slowest.Round(time.Millisecond), c.Stats().ClosedSilent)
+	t.Logf("of %d others, %d were closed; the slowest good client was served in %v", size.Load(), c.Stats().ClosedSilent, slowest.Round(time.Millisecond))
 }
 
 // everySo calls do at regular intervals, late ones too, until ctx ends.
@@ -229,7 +235,7 @@ func TestAddressWithMostPlacesGoesFirst(t *testing.T) {
 			var far net.Conn
 			near[i], far = socketPair(t)
 			defer near[i].Close()
-			inner.conns <- &fromAddress{far, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}
+			inner.conns <- &fromAddress{far, address}
 			time.Sleep(20 * time.Millisecond) // each is older than the next
 		}
 		time.Sleep(minPending + minPending/4)
@@ -243,12 +249,15 @@ func TestAddressWithMostPlacesGoesFirst(t *testing.T) {
 	}
 }
 
+// fromAddress is a connection that comes from an address.
 type fromAddress struct {
 	net.Conn
-	remote net.Addr
+	address string
 }
 
-func (f *fromAddress) RemoteAddr() net.Addr { return f.remote }
+func (f *fromAddress) RemoteAddr() net.Addr { return f }
+func (f *fromAddress) Network() string      { return "tcp" }
+func (f *fromAddress) String() string       { return f.address }
 
 // On a busy machine a connection may have waited for more than a second with its
 // ClientHello unread. It is not closed, and the ClientHello is read.
@@ -257,12 +266,13 @@ func TestUnreadHelloIsRead(t *testing.T) {
 	inner := newQueue(2)
 	l := must(c.NewListener(inner, serverConfig()))(t)
 	defer l.Close()
+	defer time.AfterFunc(10*time.Second, func() { l.Close() }).Stop()
 	for _, busy := range []bool{true, false} {
 		near, far := socketPair(t)
 		defer near.Close()
 		near.Write(helloWithTicket(nil))
 		if busy {
-			far = &unnoticed{Conn: far, interrupted: make(chan struct{})}
+			far = newUnnoticed(far)
 		}
 		inner.conns <- far
 	}
@@ -274,23 +284,59 @@ func TestUnreadHelloIsRead(t *testing.T) {
 	}
 }
 
+// A connection that was asked to leave and still speaks keeps its place, and is asked
+// again when others wait.
+func TestWhoSpeaksStays(t *testing.T) {
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 1})
+	inner := newQueue(0)
+	l := must(c.NewListener(inner, serverConfig()))(t)
+	defer l.Close()
+	slow, far := socketPair(t)
+	defer slow.Close()
+	hello := helloWithTicket(nil)
+	slow.Write(hello[:20])
+	inner.conns <- newUnnoticed(far)
+	for i := range int64(2) {
+		near, far := socketPair(t)
+		defer near.Close()
+		near.Write(hello)
+		begun := time.Now()
+		inner.conns <- far
+		must(l.Accept())(t).Close()
+		if waited := time.Since(begun); waited > helloTimeout/2 {
+			t.Errorf("client %d was served after %v", i, waited)
+		}
+		slow.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		_, err := slow.Read([]byte{0})
+		if closed := int64(c.Stats().ClosedSilent); closed != i || isTimeout(err) != (i == 0) {
+			t.Errorf("client %d was served; %d connections were closed; the slow client reads %v", i, closed, err)
+		}
+	}
+}
+
 // An unnoticed connection does not notice what comes during its first Read, which its
 // deadline interrupts.
 type unnoticed struct {
 	net.Conn
 	interrupted chan struct{}
-	once        sync.Once
+	interrupt   func()
+	first       sync.Once
+}
+
+func newUnnoticed(conn net.Conn) *unnoticed {
+	interrupted := make(chan struct{})
+	return &unnoticed{Conn: conn, interrupted: interrupted, interrupt: sync.OnceFunc(func() { close(interrupted) })}
 }
 
 func (u *unnoticed) SetReadDeadline(t time.Time) error {
 	if !t.IsZero() && t.Before(time.Now()) {
-		close(u.interrupted)
+		u.interrupt()
 	}
 	return u.Conn.SetReadDeadline(t)
 }
 
 func (u *unnoticed) Read(b []byte) (n int, err error) {
-	u.once.Do(func() { <-u.interrupted; err = os.ErrDeadlineExceeded })
+	u.first.Do(func() { <-u.interrupted; err = os.ErrDeadlineExceeded })
 	if err == nil {
 		n, err = u.Conn.Read(b)
 	}
@@ -306,6 +352,7 @@ func TestWaitingForAcceptIsBounded(t *testing.T) {
 	inner := newQueue(clients)
 	l := must(c.NewListener(inner, serverConfig()))(t)
 	defer l.Close()
+	defer time.AfterFunc(10*time.Second, func() { l.Close() }).Stop()
 	for range clients {
 		near, far := socketPair(t)
 		defer near.Close()

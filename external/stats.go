@@ -54,12 +54,12 @@ type Stats struct {
 	EndedLineages uint64 `json:"ended_lineages"`
 	Floors        uint64 `json:"floors"`
 
-	// Reading, Taking, Putting, Deleting and Recording say whether the store answers,
+	// Reading, Putting, Deleting, Taking and Recording say whether the store answers,
 	// as of the last calls of that kind. Recording stands for the revocation log.
 	Reading   bool `json:"reading"`
-	Taking    bool `json:"taking"`
 	Putting   bool `json:"putting"`
 	Deleting  bool `json:"deleting"`
+	Taking    bool `json:"taking"`
 	Recording bool `json:"recording"`
 }
 

@@ -79,6 +79,8 @@ func (f *serveFlags) Validate() error {
 		return fmt.Errorf("--cert %s needs --key FILE, its private key", f.Cert)
 	case f.Key != "" && f.Cert == "":
 		return fmt.Errorf("--key %s needs --cert FILE, its certificate", f.Key)
+	case f.Store == memoryStore && f.CacheMode.Mode&halfshake.ModeNoInternalLookup != 0:
+		return errors.New("--cache-mode no-internal-lookup resumes nothing with --store memory:, which keeps sessions in the internal cache alone; leave it out, or name another store")
 	case f.Store == memoryStore && f.FleetKey != "":
 		return fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave one of them out", f.FleetKey)
 	case f.Drain < 0:
