@@ -4,7 +4,7 @@ package external_test
 
 // How many handshakes are made under each misfortune, and after it.
 const (
-	handshakesStruck = 1000
-	handshakesAfter  = 100
+	handshakesStruck = 300
+	handshakesAfter  = 50
 	histories        = 60
 )

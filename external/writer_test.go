@@ -161,13 +161,13 @@ func TestQueueIsBounded(t *testing.T) {
 func TestEachKindOfWriteHasItsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, newGate(), Config{QueueSize: 10 * laneCount})
-		isProved := false
-		f.proved = func(*halfshake.Session) bool { return isProved }
+		var isProved atomic.Bool
+		f.proved = func(*halfshake.Session) bool { return isProved.Load() }
 		for range 30 * laneCount {
 			f.put(t, f.newSession(t))
 		}
 		before := f.Stats()
-		isProved = true
+		isProved.Store(true)
 		for range laneCount {
 			f.put(t, f.newSession(t))
 			f.remove(f.newSession(t), halfshake.CauseAlert)
@@ -183,10 +183,10 @@ func TestEachKindOfWriteHasItsRoom(t *testing.T) {
 func TestWhatReplacesPutsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, newGate(), Config{QueueSize: 10 * laneCount})
-		isProved := false
-		f.proved = func(*halfshake.Session) bool { return isProved }
+		var isProved atomic.Bool
+		f.proved = func(*halfshake.Session) bool { return isProved.Load() }
 		for i := range 200 * laneCount {
-			isProved = i%2 == 0
+			isProved.Store(i%2 == 0)
 			d := f.draft(t)
 			d.earlyData = true
 			s := d.session(t)
