@@ -14,14 +14,14 @@ import (
 const (
 	// helloTimeout bounds how long a client may take to send its ClientHello.
 	helloTimeout = 5 * time.Second
-	// minPending is how long a client has in any case. A round trip by satellite is
+	// minPending is how long every client may take. A round trip by satellite takes
 	// 600 ms.
 	minPending = time.Second
-	// lastLook is how long a connection that is asked to leave reads once more: enough
-	// to find what has come.
+	// lastLook is how long a connection that is asked to leave reads once more. It is
+	// enough to find bytes that have already arrived.
 	lastLook = 2 * time.Millisecond
-	// patience is how long the listener waits, while nobody may be asked to leave,
-	// before it looks again.
+	// patience is how long the listener waits before it looks again, while it can ask
+	// no connection to leave.
 	patience = 10 * time.Millisecond
 )
 
@@ -42,17 +42,17 @@ type pendingHellos struct {
 
 	mu    sync.Mutex
 	held  int       // places
-	asked int       // of these, by connections that were asked to leave
-	list  list.List // of *pendingHello: those that were not, oldest first
-	tally tally     // of the same
+	asked int       // places held by connections that were asked to leave
+	list  list.List // of *pendingHello: those that were not asked, oldest first
+	tally tally     // of the connections in list
 }
 
 func newPendingHellos(max int, closed *atomic.Uint64) *pendingHellos {
 	return &pendingHellos{max: max, closed: closed, changed: make(chan struct{}, 1), tally: newTally()}
 }
 
-// admit waits for a place, and returns raw as its holder; nil if ctx ends before.
-// Only one goroutine may call it.
+// admit waits for a place and returns raw as its holder, or nil if ctx ends first. Only
+// one goroutine may call it.
 func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
 	for {
 		taken, ask := p.takePlace()
@@ -72,8 +72,8 @@ func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
 	}
 }
 
-// takePlace takes a place if one is free. Otherwise it returns the connection that is
-// to be asked to leave, nil if there is none.
+// takePlace takes a place if one is free. Otherwise it returns a connection for the
+// caller to interrupt, or nil if no connection may be asked to leave.
 func (p *pendingHellos) takePlace() (taken bool, ask *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,8 +91,7 @@ func (p *pendingHellos) takePlace() (taken bool, ask *pendingHello) {
 	return false, ask
 }
 
-// oldest returns the oldest connection that may be asked to leave, nil if there is
-// none.
+// oldest returns the oldest connection that may be asked to leave, or nil.
 func (p *pendingHellos) oldest() *pendingHello {
 	now := time.Now()
 	for e := p.list.Front(); e != nil; e = e.Next() {
@@ -114,8 +113,7 @@ func (p *pendingHellos) enter(c *pendingHello) {
 	p.enlist(c)
 }
 
-// stay lists c again, behind the others: it was asked to leave, and its client still
-// speaks.
+// stay lists c again, behind the others, because its client still sends.
 func (p *pendingHellos) stay(c *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -167,7 +165,7 @@ type pendingHello struct {
 
 	// Set by readHello, before it lists the connection.
 	source netip.Addr
-	limit  time.Time // of the time that the client has
+	limit  time.Time // when the client's time ends
 
 	listed *list.Element // in set.list, nil while asked to leave; guarded by set.mu
 
@@ -175,9 +173,9 @@ type pendingHello struct {
 	done     bool
 }
 
-// readHello reads the ClientHello within the time that the client has. It is where
-// the connection can be asked to leave. The address is asked for here since that may
-// take time: a listener below may have to read it from the connection.
+// readHello reads the ClientHello within the client's time. Meanwhile the connection can
+// be asked to leave. RemoteAddr is called here and not in admit, because it may block: a
+// listener below may have to read the address from the connection.
 func (c *pendingHello) readHello() (data, hello []byte, err error) {
 	c.limit = time.Now().Add(helloTimeout)
 	c.SetReadDeadline(c.limit)
@@ -232,9 +230,9 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// sourceOf returns the address by which a client's connections are counted. In IPv6
-// it is the network of 64 bits, all of which a client has to itself. Connections
-// without an IP address are counted together.
+// sourceOf returns the address by which a client's connections are counted. For IPv6 it
+// is the /64 network, because one client usually has all of it. Connections without an
+// IP address are counted together.
 func sourceOf(addr net.Addr) netip.Addr {
 	if addr == nil {
 		return netip.Addr{}
@@ -252,7 +250,7 @@ func sourceOf(addr net.Addr) netip.Addr {
 
 // A tally counts connections by their address, and knows the largest count.
 type tally struct {
-	of   map[netip.Addr]int // connections by address, where there are any
+	of   map[netip.Addr]int // connections by address, without zeros
 	with map[int]int        // addresses by their number of connections
 	most int
 }
