@@ -11,45 +11,45 @@ import (
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
-// A Cache is the session half of an SSL_CTX: an internal cache, the callbacks of
-// an external one, and the decision to resume. It is safe for concurrent use.
+// A Cache is the session half of an SSL_CTX: an internal cache, the callbacks to an
+// external cache, and the decision to resume. It is safe for concurrent use.
 //
 // Two Caches share sessions only through a common external cache, and only under
 // the same scope.
 type Cache struct {
-	// Set by New and constant since.
-	cfg     Config // with its defaults
+	// Set by New and never changed.
+	cfg     Config // with defaults filled in
 	scopeID ScopeID
 
-	// Safe for concurrent use by themselves.
+	// Each is safe for concurrent use.
 	internal    *sessioncache.Cache[sessionEntry]
-	removals          // what was removed, and must not come back
-	join        *join // the handshakes of shared configurations
+	removals          // removed sessions, which must not come back
+	join        *join // handshakes under shared configurations
 	authorities sessionstate.Authorities
 	counters    counters
 	health      [endOfCallbacks]health
 	mode        atomic.Uint32 // a normal Mode
 	timeout     atomic.Int64  // seconds
-	longest     atomic.Int64  // the longest life of a session so far, in seconds
+	longest     atomic.Int64  // the longest session lifetime so far, in seconds
 	onNew       atomic.Pointer[NewFunc]
 	onGet       atomic.Pointer[GetFunc]
 	onRemove    atomic.Pointer[RemoveFunc]
 
-	// ctx ends with Close. clearing is the flush of what has expired.
+	// ctx is cancelled by Close. clearing is the flush of expired sessions.
 	ctx      context.Context
 	cancel   context.CancelFunc
 	closed   atomic.Bool
 	clearing job
 
-	unscopedOnce sync.Once // a warning
+	unscopedOnce sync.Once // for the warning of warnUnscoped
 
-	// starting guards the jobs, and their start against Close.
+	// starting guards the jobs, and keeps new work from starting after Close.
 	starting sync.Mutex
 	work     sync.WaitGroup
 }
 
-// New makes a Cache. The zero Config is a good server cache. The Cache holds no
-// goroutine while no handshake runs; [Cache.Close] ends its life.
+// New makes a Cache. The zero Config makes a good server cache. The Cache holds no
+// goroutine while no handshake runs. Call [Cache.Close] when it is no longer used.
 func New(cfg Config) (*Cache, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -65,11 +65,11 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// now is the time of everything that the cache decides.
+// now returns the time that all of the cache's decisions use.
 func (c *Cache) now() time.Time { return c.cfg.Time() }
 
-// lives keeps count of the longest life of a session, which may be another process's:
-// the tombstone of a lineage lives as long.
+// lives updates the longest session lifetime seen. Another process may have made s. The
+// tombstone of a lineage is kept for that long.
 func (c *Cache) lives(s *Session) {
 	raise(&c.longest, min(s.expires-s.created, int64(MaxTimeout/time.Second)))
 }
@@ -85,27 +85,27 @@ func (c *Cache) limits(size int) sessioncache.Limits {
 	return sessioncache.Limits{Count: size, Bytes: c.cfg.MaxBytes}
 }
 
-// Mode returns the mode; a side or [ModeOff] is always named in it.
+// Mode returns the mode. It always contains a side or [ModeOff].
 func (c *Cache) Mode() Mode { return Mode(c.mode.Load()) }
 
-// SetMode sets the mode for handshakes from now on and returns the previous one. As
-// in C, a mode without a side, 0 among them, disables the cache; its flags are kept.
+// SetMode sets the mode for handshakes from now on and returns the previous mode. As
+// in C, a mode without a side, such as 0, disables the cache; its flags are kept.
 // Unknown bits are dropped.
 func (c *Cache) SetMode(m Mode) (previous Mode) { return Mode(c.mode.Swap(uint32(m.normal()))) }
 
 // storesSessions reports whether new sessions are cached at all.
 func (c *Cache) storesSessions() bool { return c.Mode().serverStores() && !c.closed.Load() }
 
-// resumesNothing reports whether no session can be made or resumed, so that no ticket
-// need be sent.
+// resumesNothing reports whether no session can be made or resumed. Then the server need
+// not send tickets.
 func (c *Cache) resumesNothing() bool { return !c.Mode().serverStores() && c.GetCallback() == nil }
 
 // Timeout returns how long a new session may be resumed.
 func (c *Cache) Timeout() time.Duration { return time.Duration(c.timeout.Load()) * time.Second }
 
 // SetTimeout sets how long sessions made from now on may be resumed, and returns
-// the previous timeout. 0 is [DefaultTimeout]; other values are rounded up to
-// whole seconds, and brought into the range from one second to [MaxTimeout].
+// the previous timeout. 0 means [DefaultTimeout]. Other values are rounded up to
+// whole seconds and clamped to the range from one second to [MaxTimeout].
 func (c *Cache) SetTimeout(d time.Duration) (previous time.Duration) {
 	if d == 0 {
 		d = DefaultTimeout
@@ -116,8 +116,8 @@ func (c *Cache) SetTimeout(d time.Duration) (previous time.Duration) {
 	return time.Duration(c.timeout.Swap(seconds)) * time.Second
 }
 
-// Size returns how many sessions the internal cache may hold, -1 for as many as
-// fit into its bytes.
+// Size returns how many sessions the internal cache may hold. -1 means that only
+// Config.MaxBytes limits it.
 func (c *Cache) Size() int {
 	if n := c.internal.Limits().Count; n > 0 {
 		return n
@@ -125,9 +125,9 @@ func (c *Cache) Size() int {
 	return -1
 }
 
-// SetSize sets how many sessions the internal cache may hold, 0 and negative
-// numbers being as in [Config], and returns the previous number. What is too
-// many is evicted at once.
+// SetSize sets how many sessions the internal cache may hold and returns the previous
+// number. 0 and negative numbers mean the same as in [Config]. Sessions beyond the new
+// limit are evicted at once.
 func (c *Cache) SetSize(n int) (previous int) {
 	ctx, cancel := c.callbackContext()
 	defer cancel()
@@ -136,12 +136,13 @@ func (c *Cache) SetSize(n int) (previous int) {
 	return previous
 }
 
-// Add puts s into the internal cache, whatever the mode, and does not call New. A
-// session of that id which was removed may be resumed again: the application's last
-// word stands. Add returns false if this very session is there already, and for a
-// session that is nil, has expired, is too large or belongs to a lineage or a Scope
-// that has been removed, and after Close. Another session of the same id is replaced;
-// Remove is told of it.
+// Add puts s into the internal cache, whatever the mode, and does not call New. If a
+// session with the same id was removed earlier, Add overrides that removal. If the cache
+// holds another session with the same id, s replaces it and Remove is called.
+//
+// Add returns false if the cache already holds this very session, after Close, and for a
+// session that is nil, has expired, is too large, or belongs to a lineage or Scope that
+// has been removed.
 func (c *Cache) Add(s *Session) bool {
 	now := c.now()
 	if s == nil || !validID(s.id) || s.expiredAt(now) || c.lineageRemoved(s) {
@@ -157,8 +158,8 @@ func (c *Cache) Add(s *Session) bool {
 	return c.insert(ctx, s, false)
 }
 
-// Session returns the session of that id from the internal cache; an expired one may
-// be returned.
+// Session returns the session with the given id from the internal cache. The session
+// may have expired.
 func (c *Cache) Session(id []byte) (*Session, bool) {
 	e, ok := c.internal.Get(string(id))
 	if !ok || c.lineageRemoved(e.Session) {
@@ -167,9 +168,9 @@ func (c *Cache) Session(id []byte) (*Session, bool) {
 	return e.Session, true
 }
 
-// Sessions returns the sessions that the internal cache holds when the iteration
-// begins, in no order and without those that leave it before their turn; expired
-// ones may be among them.
+// Sessions iterates over the sessions that the internal cache holds when the iteration
+// begins, in no particular order. It skips sessions that leave the cache before they are
+// reached. Some sessions may have expired.
 func (c *Cache) Sessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		for e := range c.internal.All() {
@@ -181,10 +182,10 @@ func (c *Cache) Sessions() iter.Seq[*Session] {
 }
 
 // Close removes every session from the internal cache, waits for background work, and
-// cancels the context of callbacks that have no connection's. Connections that are
-// open go on; handshakes after it are full ones and store nothing. It must not be
+// cancels the context of callbacks that do not belong to a connection. Open connections
+// continue. Later handshakes are full handshakes and store nothing. Close must not be
 // called from a callback. The error says how many removals the End callback has not
-// recorded; a second call returns nil.
+// recorded. A second call returns nil.
 func (c *Cache) Close() error {
 	c.starting.Lock()
 	already := c.closed.Swap(true)
@@ -203,14 +204,14 @@ func (c *Cache) Close() error {
 	return c.closeRemovals(ctx)
 }
 
-// callbackContext is the context of callbacks that belong to no handshake, all of one
-// call together.
+// callbackContext returns the context for callbacks that do not belong to a handshake.
+// All callbacks of one call of the API share it.
 func (c *Cache) callbackContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), c.cfg.CallbackTimeout)
 }
 
-// insert puts a session into the internal cache and tells of those that had to
-// go. It returns false if s is there already or cannot be held.
+// insert puts a session into the internal cache and calls Remove for the sessions that
+// leave it. It returns false if the cache already holds s or cannot hold it.
 func (c *Cache) insert(ctx context.Context, s *Session, protected bool) bool {
 	if c.closed.Load() {
 		return false
@@ -221,16 +222,16 @@ func (c *Cache) insert(ctx context.Context, s *Session, protected bool) bool {
 	if change.DidReplace {
 		c.callRemove(ctx, CauseReplaced, change.Replaced.Session)
 	}
-	if c.closed.Load() && c.internal.Drop(e) { // Close ran since, and found nothing
+	if c.closed.Load() && c.internal.Drop(e) { // Close ran in between and did not see e
 		c.callRemove(ctx, CauseClosed, s)
 		return false
 	}
 	return change.Stored
 }
 
-// keepCopy copies an external session into the internal cache, unless one of that
-// id is there: Remove is not called with CauseReplaced for the same session. A
-// removal that came since the look-up wins over the copy.
+// keepCopy copies an external session into the internal cache, unless the cache holds
+// its id already: Remove is not called with CauseReplaced for the same session. If the
+// session was removed after the look-up, the copy is dropped.
 func (c *Cache) keepCopy(h *handshake, s *Session) {
 	if c.internal.Has(s.id) {
 		return
@@ -260,8 +261,8 @@ func (c *Cache) soon(work func()) {
 // A job is work that runs in the background, in one goroutine at a time.
 type job struct{ running, again bool }
 
-// inBackground runs work in a goroutine that Close waits for; where the job is under
-// way, it is done once more afterwards.
+// inBackground runs work in a goroutine that Close waits for. If the job is already
+// running, it runs once more afterwards.
 func (c *Cache) inBackground(j *job, work func()) {
 	c.starting.Lock()
 	defer c.starting.Unlock()
@@ -279,7 +280,8 @@ func (c *Cache) inBackground(j *job, work func()) {
 	}
 }
 
-// another reports whether the job is to be done once more, and else ends it.
+// another reports whether the job should run once more. If not, it marks the job as
+// ended.
 func (c *Cache) another(j *job) bool {
 	c.starting.Lock()
 	defer c.starting.Unlock()
@@ -288,7 +290,7 @@ func (c *Cache) another(j *job) bool {
 	return j.running
 }
 
-// clearSoon flushes what has expired, off the handshake's own path.
+// clearSoon flushes expired sessions in the background, so the handshake does not wait.
 func (c *Cache) clearSoon() {
 	c.inBackground(&c.clearing, func() { c.Flush(c.now()) })
 }

@@ -9,66 +9,67 @@ import (
 	"net"
 )
 
-// Callbacks are the application's part of a [Cache]: OpenSSL's
-// SSL_CTX_sess_set_new_cb(3) family. A nil field is a callback that is not set.
+// Callbacks connect a [Cache] to the application, like OpenSSL's
+// SSL_CTX_sess_set_new_cb(3) family. A nil field means that the callback is not set.
 //
-// They run on the handshake's goroutine and never under a lock, so they may call
-// the Cache (all but Close). They must honour their context, whose one deadline
-// holds for all callbacks of a handshake ([Config.CallbackTimeout]). A panic or an
-// error never fails a handshake: it is a miss, counted as [RefusedCallback], and
-// logged when a callback begins to fail, every ten seconds with a count, and when it
-// has recovered.
+// Callbacks run on the handshake's goroutine and never under a lock, so they may call
+// every method of the Cache except Close. They must honour their context; all callbacks
+// of a handshake share one deadline ([Config.CallbackTimeout]). A panic or an error
+// never fails a handshake: it is treated as a miss and counted as [RefusedCallback].
+// The Cache logs when a callback begins to fail, every ten seconds with a count while it
+// goes on failing, and when it works again.
 type Callbacks struct {
 	// NewID makes the id of a new session: 1 to 32 bytes that nobody can guess
-	// and that no other session has. What is not that, or is the id of a
-	// session in the internal cache, is replaced by 32 random bytes.
+	// and that no other session has. If the id has another length, or a session in
+	// the internal cache has it already, 32 random bytes are used instead.
 	NewID func(ConnInfo) ([]byte, error)
-	// New is called for each session that is established; it returns whether
-	// to keep it. [NewFunc] has the rest.
+	// New is called for each session that is established. It returns whether to
+	// keep the session; see [NewFunc].
 	New NewFunc
-	// Get is asked for a session that the internal cache does not hold.
+	// Get looks up a session that the internal cache does not hold.
 	Get GetFunc
-	// Remove is told of each session that leaves the cache.
+	// Remove is called for each session that leaves the cache.
 	Remove RemoveFunc
-	// End is told that a lineage, or every session of the Scope, has ended: by
-	// [Cache.RemoveLineage] or by a [Cache.Flush] of everything. It records that,
-	// so that none of these sessions is found again in the external cache, on any
-	// machine, and returns an error where it could not.
+	// End is called when [Cache.RemoveLineage] ends a lineage, or when a [Cache.Flush]
+	// of everything ends every session of the Scope. It must record the removal so
+	// that the external cache does not return any of these sessions on any machine.
+	// It returns an error if it could not.
 	End func(context.Context, Removal) error
-	// Admit is asked last, on every hit, internal ones too, and only for a
-	// session that nothing else refuses; false is a full handshake. It may consume
-	// the session, and beside a Get callback it must consume one whose
-	// [Session.EarlyData] is true: return true for it at most once, on any machine.
-	// Without an Admit, such sessions do not resume beside a Get callback.
+	// Admit is the last check of every hit, internal hits included. It is called only
+	// for a session that passed all other checks; false means a full handshake. Admit
+	// may consume the session. If a Get callback is set too, Admit must consume a
+	// session whose [Session.EarlyData] is true: it must return true for that session
+	// at most once across all machines. If Get is set and Admit is not, such sessions
+	// do not resume.
 	Admit func(context.Context, ConnInfo, *Session) bool
 }
 
 type (
 	// A NewFunc is called once for each session established, after the session
-	// is in the internal cache. Where it returns false the session is removed
-	// again at once, and Remove is told so, with [CauseDeclined], if the session had
-	// been stored inside. In OpenSSL the result says only whether the callback has
-	// kept the pointer: the callbacks of nginx and httpd return 0 for every session,
-	// and must return true here.
+	// is in the internal cache. If it returns false, the session is removed again at
+	// once. If the session had been stored in the internal cache, Remove is then
+	// called with [CauseDeclined]. In OpenSSL the result says only whether the
+	// callback has kept the pointer: the callbacks of nginx and httpd return 0 for
+	// every session, and must return true here.
 	NewFunc func(context.Context, ConnInfo, *Session) (keep bool)
 
-	// A GetFunc returns the session of the id that a client proposed; nil, nil
-	// when there is none. It is called when the internal cache has no such
+	// A GetFunc returns the session with the id that a client proposed, or nil, nil
+	// if it does not exist. It is called when the internal cache has no such
 	// session, for every look-up under [ModeNoInternalLookup], and in [ModeOff].
-	// The id is hostile: any 1 to 32 bytes.
+	// The id is untrusted: any 1 to 32 bytes.
 	GetFunc func(ctx context.Context, info ConnInfo, id []byte) (*Session, error)
 
-	// A RemoveFunc is told that a session left the cache, and why. It is also
-	// called by [Cache.Remove] for a session that the internal cache did not
-	// hold, so that an external copy goes too. Not every cause ends the session:
-	// an external cache deletes its copy where [Cause.EndsSession] says so.
+	// A RemoveFunc is called when a session has left the cache; the Cause says why.
+	// [Cache.Remove] also calls it for a session that the internal cache did not
+	// hold, so that an external copy is deleted too. Not every cause ends the
+	// session: an external cache deletes its copy only if [Cause.EndsSession] is true.
 	RemoveFunc func(context.Context, *Cache, *Session, Cause)
 )
 
 // ConnInfo is what is known of a connection when a callback is called.
 type ConnInfo struct {
-	// RemoteAddr and LocalAddr are the connection's. Under [Cache.ServerConfig] they
-	// are known for clients that send a server name, and else nil.
+	// RemoteAddr and LocalAddr are the connection's addresses. Under
+	// [Cache.ServerConfig] they are nil for clients that send no server name.
 	RemoteAddr, LocalAddr net.Addr
 
 	// ServerName is the name that the client asked for (SNI), or "".
@@ -79,8 +80,8 @@ type ConnInfo struct {
 	Version uint16
 }
 
-// newID returns the id of a new session: the application's if it makes one that
-// can be used, 32 random bytes otherwise.
+// newID returns the id of a new session: the application's if it is usable, 32 random
+// bytes otherwise.
 func (c *Cache) newID(h *handshake) []byte {
 	f := c.cfg.Callbacks.NewID
 	if f == nil {
@@ -139,8 +140,8 @@ func (c *Cache) callGet(h *handshake, id []byte) (s *Session) {
 	return s
 }
 
-// callRemove tells the application that a session left the cache, and reports
-// whether it took note.
+// callRemove tells the application that a session left the cache. It returns false if
+// the callback failed.
 func (c *Cache) callRemove(ctx context.Context, cause Cause, s *Session) bool {
 	f := c.RemoveCallback()
 	if f == nil {
@@ -161,7 +162,7 @@ func (c *Cache) callEnd(ctx context.Context, r Removal) error {
 	return c.guard(callbackEnd, "", func() error { return f(ctx, r) })
 }
 
-var errNoEnd = errors.New("halfshake: the removal holds in this process alone: Callbacks.Get is set and Callbacks.End is not, so the external cache was not told")
+var errNoEnd = errors.New("halfshake: the removal holds only in this process: Callbacks.Get is set and Callbacks.End is not, so the external cache was not told")
 
 // callAdmit reports whether the application admits the resumption.
 func (c *Cache) callAdmit(h *handshake, s *Session) (ok bool) {
@@ -175,7 +176,7 @@ func (c *Cache) callAdmit(h *handshake, s *Session) (ok bool) {
 	return ok
 }
 
-// callAuthorize reports whether the application's own rung lets s pass.
+// callAuthorize reports whether Config.Authorize lets s pass.
 func (c *Cache) callAuthorize(h *handshake, s *Session) (ok bool) {
 	f := c.cfg.Authorize
 	if f == nil {
@@ -185,9 +186,9 @@ func (c *Cache) callAuthorize(h *handshake, s *Session) (ok bool) {
 	return ok
 }
 
-// callVerifyPeerCertificate asks the tls.Config's VerifyPeerCertificate what crypto/tls
-// asks it in a full handshake, also for a client that sent no certificate. What it
-// answers is no failure of the callback's.
+// callVerifyPeerCertificate calls the tls.Config's VerifyPeerCertificate as crypto/tls
+// does in a full handshake, even if the client sent no certificate. An error that it
+// returns refuses the session and does not count as a failed callback.
 func (c *Cache) callVerifyPeerCertificate(p proposal, f *found, authorities [][]*x509.Certificate) (ok bool) {
 	var chains [][]*x509.Certificate
 	if len(authorities) > 0 {
@@ -210,21 +211,21 @@ func (c *Cache) callVerifyPeerCertificate(p proposal, f *found, authorities [][]
 	return ok
 }
 
-// SetNewCallback sets the New callback; nil unsets it. Like the other setters it acts
-// on connections that are already open.
+// SetNewCallback sets the New callback; nil unsets it. Like the other setters it also
+// affects connections that are already open.
 func (c *Cache) SetNewCallback(f NewFunc) { c.onNew.Store(&f) }
 
-// NewCallback returns the New callback, nil when it is not set.
+// NewCallback returns the New callback, or nil if it is not set.
 func (c *Cache) NewCallback() NewFunc { return *c.onNew.Load() }
 
 // SetGetCallback sets the Get callback; nil unsets it.
 func (c *Cache) SetGetCallback(f GetFunc) { c.onGet.Store(&f) }
 
-// GetCallback returns the Get callback, nil when it is not set.
+// GetCallback returns the Get callback, or nil if it is not set.
 func (c *Cache) GetCallback() GetFunc { return *c.onGet.Load() }
 
 // SetRemoveCallback sets the Remove callback; nil unsets it.
 func (c *Cache) SetRemoveCallback(f RemoveFunc) { c.onRemove.Store(&f) }
 
-// RemoveCallback returns the Remove callback, nil when it is not set.
+// RemoveCallback returns the Remove callback, or nil if it is not set.
 func (c *Cache) RemoveCallback() RemoveFunc { return *c.onRemove.Load() }

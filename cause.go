@@ -1,6 +1,6 @@
 package halfshake
 
-// A Cause says why a session left the cache; a [RemoveFunc] receives it.
+// A Cause says why a session left the cache. A [RemoveFunc] receives it.
 type Cause uint8
 
 const (
@@ -8,21 +8,22 @@ const (
 	CauseExpired Cause = iota + 1
 	// CauseEvicted: the cache was full.
 	CauseEvicted
-	// CauseReplaced: another session of the same id took its place.
+	// CauseReplaced: another session with the same id took its place.
 	CauseReplaced
 	// CauseUsed: a single-use session was resumed.
 	CauseUsed
 	// CauseUncleanClose: a connection that used it ended without close_notify.
 	CauseUncleanClose
-	// CauseAlert: a connection that had proved to hold it ended in a fatal alert.
+	// CauseAlert: a connection whose client had proved that it holds the session ended
+	// in a fatal alert.
 	CauseAlert
 	// CauseFaulty: its state could not be decoded.
 	CauseFaulty
-	// CauseRevoked: a revocation named it.
+	// CauseRevoked: it was revoked.
 	CauseRevoked
 	// CauseExplicit: the application called Remove, or Flush with the zero time.
 	CauseExplicit
-	// CauseDeclined: the New callback did not want it.
+	// CauseDeclined: the New callback returned false.
 	CauseDeclined
 	// CauseClosed: the cache was closed.
 	CauseClosed
@@ -34,14 +35,14 @@ var causeNames = [...]string{
 	CauseExplicit: "explicit", CauseDeclined: "declined", CauseClosed: "closed",
 }
 
-// EndsSession reports whether an external copy of the session must go too. After
-// [CauseEvicted], [CauseReplaced] and [CauseClosed] it is still good, and may be
-// another process's.
+// EndsSession reports whether an external copy of the session must be deleted too. After
+// [CauseEvicted], [CauseReplaced] and [CauseClosed] the copy is still valid, and may
+// belong to another process.
 func (c Cause) EndsSession() bool {
 	return c != CauseEvicted && c != CauseReplaced && c != CauseClosed
 }
 
-// String returns the cause's name in lower case, words joined by underscores.
+// String returns the cause's name in lower case, with words joined by underscores.
 func (c Cause) String() string {
 	if int(c) < len(causeNames) && causeNames[c] != "" {
 		return causeNames[c]

@@ -7,18 +7,19 @@ import (
 )
 
 const (
-	// maxHello is the size of the largest ClientHello for which the engine is chosen:
-	// one full record. crypto/tls takes four times as much, and serves those clients.
+	// maxHello is the size of the largest ClientHello that the engine choice reads: one
+	// full record. crypto/tls accepts up to four times as much, and serves clients that
+	// send more.
 	maxHello = 16 << 10
-	// maxHelloRecords bounds the records that it comes in, so that headers do not
-	// multiply its size.
+	// maxHelloRecords bounds the number of records of a ClientHello, so that record
+	// headers do not multiply its size.
 	maxHelloRecords = 64
 )
 
-// readHello reads the records that hold a ClientHello, with what has come behind the
-// last of them, and returns these bytes and the message in them. The message is nil if
-// it is no ClientHello, or one beyond the bounds: crypto/tls then judges the bytes.
-// Errors come from the reader.
+// readHello reads the records that hold a ClientHello. It returns all bytes read, which
+// may include bytes after the last record, and the message. The message is nil if it is
+// not a ClientHello or exceeds the bounds: crypto/tls then handles the bytes. Errors come
+// from the reader.
 func readHello(r io.Reader) (data, hello []byte, err error) {
 	const recordHeader, messageHeader, clientHello, handshake = 5, 4, 1, 22
 	end := 0 // of the records so far
@@ -38,7 +39,7 @@ func readHello(r io.Reader) (data, hello []byte, err error) {
 			return data, nil, err
 		}
 		if content := data[start+recordHeader : end : end]; hello == nil {
-			hello = content // one record is the rule, and needs no copy
+			hello = content // usually a single record, which needs no copy
 		} else {
 			hello = append(hello, content...)
 		}
@@ -58,8 +59,8 @@ func readHello(r io.Reader) (data, hello []byte, err error) {
 	return data, nil, nil
 }
 
-// readUpTo appends to data until it has n bytes, and what else comes with them. It
-// takes memory only as the bytes come: a client may announce more than it sends.
+// readUpTo appends to data until it has at least n bytes. It allocates memory only as
+// bytes arrive, because a client may announce more than it sends.
 func readUpTo(r io.Reader, data []byte, n int) ([]byte, error) {
 	const part = 2 << 10
 	for len(data) < n {
@@ -74,8 +75,9 @@ func readUpTo(r io.Reader, data []byte, n int) ([]byte, error) {
 	return data, nil
 }
 
-// A replayed connection has been read from: it reads data again, before the rest. If
-// ends is set, it ends with data, and nothing reaches the connection below.
+// A replayed connection returns data from Read again before it reads from the connection
+// below. If ends is set, Read returns io.EOF after data, and nothing reaches the
+// connection below.
 type replayed struct {
 	net.Conn
 	data []byte

@@ -11,139 +11,139 @@ import (
 
 // Defaults and bounds of a [Config].
 const (
-	// DefaultTimeout is what SSL_CTX_set_timeout(3) names, and what nginx and
-	// httpd use.
+	// DefaultTimeout is the default of SSL_CTX_set_timeout(3), nginx and httpd.
 	DefaultTimeout = 300 * time.Second
-	// MaxTimeout is the longest life of a ticket in RFC 9846 section 4.6.1;
+	// MaxTimeout is the longest ticket lifetime that RFC 9846 section 4.6.1 allows.
 	// crypto/tls resumes nothing older.
 	MaxTimeout = 7 * 24 * time.Hour
 	// DefaultSize is SSL_SESSION_CACHE_MAX_SIZE_DEFAULT.
 	DefaultSize = 20480
-	// DefaultMaxBytes holds DefaultSize sessions of a client with a chain of
-	// two RSA-2048 certificates (3.5 kB each) with room to spare.
+	// DefaultMaxBytes easily holds DefaultSize sessions with a chain of two RSA-2048
+	// client certificates (3.5 kB each).
 	DefaultMaxBytes = 128 << 20
-	// DefaultMaxLineageAge applies to sessions that carry a client certificate:
-	// RFC 9846 section 4.6.1 wants the total lifetime of keying material limited
+	// DefaultMaxLineageAge applies to sessions that carry a client certificate.
+	// RFC 9846 section 4.6.1 recommends limiting the total lifetime of keying material
 	// by how likely the certificate is to be revoked.
 	DefaultMaxLineageAge = 24 * time.Hour
 	// DefaultCallbackTimeout is many times what a store on the same network needs,
 	// and no longer than a person waits for a page.
 	DefaultCallbackTimeout = time.Second
-	// DefaultMaxPending bounds what clients hold that send no whole ClientHello: a
-	// goroutine each, and up to 64 KiB for those that begin a large one. Some 4,000
-	// clients can connect each second and send nothing before others have to wait.
+	// DefaultMaxPending bounds the resources of clients that have not sent a whole
+	// ClientHello: each holds a goroutine, and up to 64 KiB if it begins a large one.
+	// More than 4,000 clients a second can connect and send nothing before others
+	// have to wait.
 	DefaultMaxPending = 4096
 )
 
-// An UncleanClosePolicy says what becomes of the session of a connection that
+// An UncleanClosePolicy says whether a session stays in the cache after its connection
 // ended without close_notify.
 type UncleanClosePolicy uint8
 
 const (
-	// UncleanCloseKeep keeps it, as RFC 4346 section 7.2.1 allows and current
-	// servers do: many HTTP clients never send close_notify.
+	// UncleanCloseKeep keeps the session. Many HTTP clients never send close_notify.
+	// RFC 4346 section 7.2.1 allows it and current servers do the same.
 	UncleanCloseKeep UncleanClosePolicy = iota
-	// UncleanCloseRemove removes it, as SSL_CTX_set_session_cache_mode(3) and RFC
-	// 2246 section 7.2.1 have it.
+	// UncleanCloseRemove removes the session, as SSL_CTX_set_session_cache_mode(3) and
+	// RFC 2246 section 7.2.1 require.
 	UncleanCloseRemove
 )
 
-// Config configures a [Cache]. The zero Config is a good server cache. Changing it
+// Config configures a [Cache]. The zero Config makes a good server cache. Changing it
 // after [New] has returned has no effect on the Cache.
 type Config struct {
-	// Mode says what is stored and where sessions are looked up; 0 is
-	// [ModeServer]. Flags alone, without a side, are an error.
+	// Mode says which sessions are stored and where they are looked up; 0 means
+	// [ModeServer]. Flags without a side are an error.
 	Mode Mode
 
 	// Timeout is how long a new session may be resumed, in whole seconds, at
-	// most [MaxTimeout]; 0 is [DefaultTimeout].
+	// most [MaxTimeout]; 0 means [DefaultTimeout].
 	Timeout time.Duration
 
-	// Size is how many sessions the internal cache holds; 0 is [DefaultSize],
-	// and a negative number leaves the bound to MaxBytes alone.
+	// Size is how many sessions the internal cache holds. 0 means [DefaultSize]. With a
+	// negative number, only MaxBytes limits the cache.
 	Size int
 
-	// MaxBytes is how many bytes of memory they may be accounted at; 0 is
-	// [DefaultMaxBytes].
+	// MaxBytes limits the memory of the internal cache's sessions, as the cache accounts
+	// for it; 0 means [DefaultMaxBytes].
 	MaxBytes int64
 
-	// Scope names what this cache's sessions may be resumed for: OpenSSL's
-	// session id context, of any length. Two caches with a common external
+	// Scope names what this cache's sessions may be resumed for. It is OpenSSL's
+	// session id context, but of any length. Two caches with a common external
 	// cache share sessions only under the same Scope. A configuration that
 	// asks for client certificates needs Scope or TrustID.
 	Scope string
 
-	// TrustID names what a configuration trusts, as far as it is in neither
-	// ClientCAs nor VerifyPeerCertificate, which every resumption asks again:
-	// sessions made under one name are not resumed under another. It is called with
-	// each configuration that the application hands in or that its
-	// GetConfigForClient returns, and must be safe for concurrent use. Nil, or an
-	// empty name, adds nothing to the Scope.
+	// TrustID names what a configuration trusts beyond ClientCAs and
+	// VerifyPeerCertificate, which every resumption checks again. Sessions made under
+	// one name are not resumed under another. TrustID is called with each configuration
+	// that the application passes in or that its GetConfigForClient returns, and must be
+	// safe for concurrent use. Nil, or an empty name, adds nothing to the Scope.
 	TrustID func(*tls.Config) string
 
-	// Authorize is the application's own rung of the ladder, the last but
-	// Admit: false is a full handshake. VerifyConnection, the other hook that a
-	// resumption reaches, can only fail the handshake. Nil lets all pass.
+	// Authorize is the application's own check before a resumption. It runs after all
+	// others except Admit; false means a full handshake. VerifyConnection also runs
+	// on resumption, but can only fail the handshake. Nil lets every session pass.
 	Authorize func(ConnInfo, *Session) bool
 
-	// SkipVerifyPeerCertificate keeps the tls.Config's VerifyPeerCertificate from
-	// being asked before a session is resumed. crypto/tls does not ask it then, so
-	// what it would refuse would go on being served: set this only for a function
-	// with effects, and let Authorize decide what it decides.
+	// SkipVerifyPeerCertificate makes the cache resume sessions without calling the
+	// tls.Config's VerifyPeerCertificate. crypto/tls does not call it on resumption
+	// either, so clients that it would refuse today could still resume. Set this only if
+	// the function has side effects, and make the same decision in Authorize.
 	SkipVerifyPeerCertificate bool
 
-	// ReverifyChains verifies a client's certificates anew, against today's
-	// ClientCAs, before a session is resumed. Without it a resumption asks whether a
-	// chain that was verified once is still in its time and ends in a certificate of
-	// ClientCAs: it does not see a constraint added with
-	// [x509.CertPool.AddCertWithConstraint]. It costs some 100 µs for each
+	// ReverifyChains verifies a client's certificates again, against today's
+	// ClientCAs, before a session is resumed. Without it, a resumption only checks that
+	// a chain verified earlier has not expired and ends in a certificate of ClientCAs.
+	// That check does not see a constraint added with
+	// [x509.CertPool.AddCertWithConstraint]. ReverifyChains costs about 100 µs for each
 	// resumption with P-256 certificates.
 	ReverifyChains bool
 
-	// MaxLineageAge is how long after a full handshake sessions that descend from it
-	// may be resumed. 0 is [DefaultMaxLineageAge] for sessions with a client
-	// certificate and no limit for others; a negative duration is no limit; a
-	// positive one holds for all. A new session whose lineage cannot be told is not
-	// cached where a limit applies; the table in the package documentation says
-	// where that is.
+	// MaxLineageAge is how long after a full handshake the sessions that descend from it
+	// may be resumed. 0 means [DefaultMaxLineageAge] for sessions with a client
+	// certificate and no limit for others. A negative duration means no limit. A positive
+	// duration applies to all sessions. Where a limit applies, a new session whose
+	// lineage is unknown is not cached; the table in the package documentation says
+	// when that happens.
 	MaxLineageAge time.Duration
 
-	// UncleanClose says what becomes of a session whose connection ended
-	// without close_notify, where the engine sees it; 0 is [UncleanCloseKeep].
+	// UncleanClose says whether a session stays in the cache after its connection ended
+	// without close_notify, where the engine sees that; 0 means [UncleanCloseKeep].
 	UncleanClose UncleanClosePolicy
 
 	// SessionIDs says for which TLS 1.2 clients [Cache.NewListener] and
-	// [Cache.Server] resume by session id; 0 is [SessionIDsOff].
+	// [Cache.Server] resume by session id; 0 means [SessionIDsOff].
 	SessionIDs SessionIDs
 
-	// MaxPending is how many connections of a [Cache.NewListener] may be sending
-	// their ClientHello at a time, where SessionIDs makes it read one; as many more
-	// may wait for Accept. 0 is [DefaultMaxPending]. Beyond that, new connections
-	// wait in the backlog of the listener below. A connection makes room for them
-	// if it has not sent a whole ClientHello within a second, nothing more has come
-	// from it, and no address has more such connections than its own. A client has
-	// ten seconds in any case.
+	// MaxPending is how many connections of a [Cache.NewListener] may be sending their
+	// ClientHello at the same time, and how many more may wait for Accept. 0 means
+	// [DefaultMaxPending]. It has no effect while SessionIDs is off, because the listener
+	// then does not read the ClientHello. New connections beyond the limit wait in the
+	// backlog of the listener below. To make room for them, the listener closes a
+	// connection that has not sent a whole ClientHello within a second, has nothing left
+	// to read, and whose address holds as many such connections as any other. Every
+	// client must finish within ten seconds.
 	MaxPending int
 
 	// Callbacks connect the cache to an external one.
 	Callbacks Callbacks
 
-	// CallbackTimeout is how long all callbacks of one handshake may take together,
-	// as their context tells them; 0 is [DefaultCallbackTimeout]. All Remove
-	// callbacks of one Flush, SetSize or Close have as long together.
+	// CallbackTimeout limits the total time of all callbacks of one handshake, through
+	// their context; 0 means [DefaultCallbackTimeout]. The same limit applies to all
+	// Remove callbacks of one Flush, SetSize or Close together.
 	CallbackTimeout time.Duration
 
-	// Logger receives failures of callbacks (warn) and, for each connection,
-	// why it was or was not resumed (debug). Nil is [slog.Default] at warn and
-	// above, looked up for each line; a Logger over [slog.DiscardHandler] is silent.
+	// Logger receives failures of callbacks (warn) and, for each connection, why it was
+	// or was not resumed (debug). Nil means [slog.Default], looked up for each line, at
+	// warn and above. To disable logging, use a Logger over [slog.DiscardHandler].
 	Logger *slog.Logger
 
-	// Time returns the current time for everything that the cache decides; nil is
-	// [time.Now]. Certificates are checked by the Time of the tls.Config in force.
+	// Time returns the current time for everything that the cache decides; nil means
+	// [time.Now]. Certificates are checked against the Time of the tls.Config in force.
 	Time func() time.Time
 }
 
-// validate says what is wrong with cfg, and how to mend it.
+// validate says what is wrong with cfg, and how to fix it.
 func (cfg *Config) validate() error {
 	oneSession := int64(sessioncache.Footprint(MaxSessionSize))
 	switch {
@@ -167,9 +167,9 @@ func (cfg *Config) validate() error {
 	return nil
 }
 
-// withDefaults returns cfg with its zeros replaced by what they stand for. Mode,
-// Timeout, Size and three of the callbacks can be set later, and have their values
-// elsewhere.
+// withDefaults returns cfg with its zeros replaced by the defaults. The current values of
+// Mode, Timeout, Size and three of the callbacks are kept elsewhere, because they can be
+// set later.
 func (cfg Config) withDefaults() Config {
 	if cfg.Mode == 0 {
 		cfg.Mode = ModeServer
@@ -189,7 +189,7 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// maxLineageAge returns how old a lineage may be, 0 for no limit.
+// maxLineageAge returns how old a lineage may be; 0 means no limit.
 func (cfg *Config) maxLineageAge(clientCertificate bool) time.Duration {
 	switch {
 	case cfg.MaxLineageAge < 0, cfg.MaxLineageAge == 0 && !clientCertificate:

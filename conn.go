@@ -13,20 +13,20 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// A Conn is a TLS connection of a server that owns its connections. Beyond what
-// a *tls.Conn of [Cache.NewListener] does, its new sessions enter the cache only
-// when the handshake is complete, and its session leaves the cache when it ends
+// A Conn is the server side of a TLS connection made with [Cache.Server]. It differs from
+// a *tls.Conn of [Cache.NewListener] in two ways. Its new sessions enter the cache only
+// when the handshake is complete. Its session leaves the cache when the connection ends
 // uncleanly (Config.UncleanClose) or in a fatal alert.
 //
-// Its methods are safe for concurrent use as those of a *tls.Conn are. A Conn
-// that is never closed tells the cache nothing of its end.
+// Its methods are safe for concurrent use like those of a *tls.Conn. The cache does not
+// learn how a Conn ended that is never closed.
 type Conn struct {
 	transport *transport
 	handshake *handshake
 	choice    engineChoice
 
-	// opening holds an element while the engine is chosen, by what the client sends
-	// first; engine is nil before, and openErr what kept it from being chosen. With
+	// opening holds an element while the ClientHello is read and the engine is chosen.
+	// engine is nil until then. openErr is the error if no engine could be chosen. With
 	// Config.SessionIDs off there is no choice.
 	opening chan struct{}
 	engine  atomic.Pointer[servedConn]
@@ -39,10 +39,10 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-// Server returns raw as the server's side of a TLS connection whose sessions live
-// in the cache. Errors are those of [Cache.NewListener]. With Config.SessionIDs set,
-// the engine is chosen when the handshake has read the ClientHello, with no limit of
-// time but the connection's deadlines and the handshake's context.
+// Server returns the server side of a TLS connection over raw whose sessions live in
+// the cache. It returns the same errors as [Cache.NewListener]. With Config.SessionIDs
+// set, the handshake reads the ClientHello before it chooses the engine. Only the
+// connection's deadlines and the handshake's context limit that time.
 func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	if raw == nil {
 		return nil, errors.New("halfshake: the net.Conn is nil")
@@ -63,7 +63,7 @@ func (c *Cache) Server(raw net.Conn, config *tls.Config) (*Conn, error) {
 	return conn, nil
 }
 
-// open returns the engine, which it chooses if nobody has.
+// open returns the engine, and chooses it first if necessary.
 func (c *Conn) open(ctx context.Context) (servedConn, error) {
 	if engine := c.engine.Load(); engine != nil {
 		return *engine, nil
@@ -87,7 +87,7 @@ func (c *Conn) open(ctx context.Context) (servedConn, error) {
 	return engine, nil
 }
 
-// opened returns the engine, nil if it has not been chosen.
+// opened returns the engine, or nil if it has not been chosen.
 func (c *Conn) opened() servedConn {
 	if engine := c.engine.Load(); engine != nil {
 		return *engine
@@ -95,8 +95,8 @@ func (c *Conn) opened() servedConn {
 	return nil
 }
 
-// readHello reads the ClientHello, and has it come again. As in crypto/tls, the end
-// of the context closes the connection.
+// readHello reads the ClientHello and leaves its bytes for the engine to read again. As
+// in crypto/tls, cancelling the context closes the connection.
 func (c *Conn) readHello(ctx context.Context) (data, hello []byte, err error) {
 	below := c.transport.Conn.(*replayed)
 	inTime := context.AfterFunc(ctx, func() { below.Close() })
@@ -108,11 +108,11 @@ func (c *Conn) readHello(ctx context.Context) (data, hello []byte, err error) {
 	return data, hello, err
 }
 
-// Handshake runs the handshake if it has not been run; Read and Write do so too.
+// Handshake runs the handshake if it has not yet run. Read and Write call it.
 func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
 
-// HandshakeContext is Handshake under a context, which the callbacks receive.
-// They must not use this connection, whose handshake they are part of.
+// HandshakeContext is Handshake with a context, which the callbacks receive. The
+// callbacks must not use this connection, because its handshake is still running.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
 	engine, err := c.open(ctx)
 	if err != nil {
@@ -123,14 +123,14 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	}
 	c.completion.Do(func() {
 		if h := c.handshake; h.verified && !c.isTLS12() {
-			h.ctx = ctx // that of the engine's own has ended
+			h.ctx = ctx // the engine's own context has ended
 			h.completed(h.resuming)
 		}
 	})
 	return nil
 }
 
-// isTLS12 reports whether the engine is package tls12, which tells the cache by
+// isTLS12 reports whether the engine is package tls12. That engine reports to the cache
 // itself when the handshake is complete and how the connection ends.
 func (c *Conn) isTLS12() bool {
 	_, ok := c.opened().(*tls12.Conn)
@@ -174,14 +174,14 @@ func (c *Conn) CloseWrite() error {
 	return err
 }
 
-// Close sends close_notify and closes the connection. As libssl has it, the close
-// is clean if close_notify was sent, even if a client that is gone did not take
-// it; it is unclean if the transport had ended before, by itself and without the
-// client's close_notify, or if Close had to interrupt a Write.
+// Close sends close_notify and closes the connection. As in libssl, the close is clean
+// if close_notify was sent, even if the client was gone and did not receive it. The close
+// is unclean if the transport had already ended without the client's close_notify, or if
+// Close had to interrupt a Write.
 func (c *Conn) Close() error {
 	engine := c.opened()
 	if engine == nil {
-		return c.transport.Close() // nothing to say before the client has spoken
+		return c.transport.Close() // no alert is due before the client has sent anything
 	}
 	if c.closed.Swap(true) {
 		return engine.Close()
@@ -198,8 +198,8 @@ func (c *Conn) Close() error {
 
 var errEarlyCloseWrite = errors.New("halfshake: CloseWrite called before the handshake was complete")
 
-// judge tells the cache how the connection has ended: in an alert, as an error says, or
-// without close_notify, as the transport does. Package tls12 does so by itself.
+// judge tells the cache how the connection has ended. An error of the engine shows an
+// alert; the transport shows a missing close_notify. Package tls12 reports its own ends.
 func (c *Conn) judge(how ending.How) {
 	switch {
 	case c.isTLS12():
@@ -219,8 +219,8 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{}
 }
 
-// NetConn returns a connection below the TLS engine, on which [SessionOf] works;
-// its own NetConn method returns the one that was handed to [Cache.Server].
+// NetConn returns the connection below the TLS engine, which [SessionOf] accepts.
+// That connection's own NetConn method returns the one passed to [Cache.Server].
 func (c *Conn) NetConn() net.Conn { return c.transport }
 
 // LocalAddr returns the local address.

@@ -8,8 +8,8 @@ import (
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
-// cryptoTLSHooks are what crypto/tls calls in a server's handshake, under one
-// configuration: the adapter between its hooks and the events of a handshake.
+// cryptoTLSHooks are the functions that crypto/tls calls in a server's handshake under
+// one configuration. They translate its hooks to the events of a handshake.
 type cryptoTLSHooks struct {
 	cache      *Cache
 	policy     policy
@@ -17,28 +17,30 @@ type cryptoTLSHooks struct {
 	handshakes handshakes
 }
 
-// handshakes find the handshake that a hook is called for, which crypto/tls does not
-// say: see oneHandshake and sharedHandshakes.
+// handshakes finds the handshake that a hook is called for, because crypto/tls does not
+// pass it. See oneHandshake and sharedHandshakes.
 type handshakes interface {
-	// begin is told of a ClientHello.
+	// begin is called for each ClientHello.
 	begin(hello *tls.ClientHelloInfo)
-	// find returns the handshake that crypto/tls shows. secret is that of the session
-	// that was made; nil where none was.
+	// find returns the handshake with the state cs. secret returns the secret of the
+	// session that was made; it is nil if none was made.
 	find(cs tls.ConnectionState, secret func() []byte) hookedHandshake
 }
 
-// A hookedHandshake is a handshake as the hooks report to it, beyond the five events.
+// A hookedHandshake receives what the hooks report beyond the five events of a
+// handshake.
 type hookedHandshake interface {
 	events() *handshake
-	// proposed is told what the look-up found, and what crypto/tls is given for it.
+	// proposed is called with the session that the look-up found and with its form for
+	// crypto/tls.
 	proposed(*found, *tls.SessionState)
-	// ticketed is told that a ticket was made.
+	// ticketed is called after a ticket was made.
 	ticketed(tls.ConnectionState)
-	// agreed is told that VerifyConnection has agreed.
+	// agreed is called after VerifyConnection has agreed.
 	agreed(resumed bool)
 }
 
-// hooked returns a clone of base, whose policy is p, with the cache's hooks.
+// hooked returns a clone of base with the cache's hooks. p is base's policy.
 func (c *Cache) hooked(base *tls.Config, p policy, hs handshakes, ticketless bool) *tls.Config {
 	choose := base.GetConfigForClient
 	clone := c.installHooks(base, p, hs)
@@ -63,15 +65,15 @@ func (c *Cache) hooked(base *tls.Config, p policy, hs handshakes, ticketless boo
 // installHooks returns a clone of config with hooks for its policy p.
 func (c *Cache) installHooks(config *tls.Config, p policy, hs handshakes) *tls.Config {
 	clone := config.Clone()
-	p.config = clone // whatever the application does to its own later
+	p.config = clone // the application may change its own later
 	k := &cryptoTLSHooks{cache: c, policy: p, verifyNext: config.VerifyConnection, handshakes: hs}
 	clone.UnwrapSession, clone.WrapSession, clone.VerifyConnection = k.unwrap, k.wrap, k.verify
 	clone.KeyLogWriter = keylog.Writer(config.KeyLogWriter) // which package tls12 may write to as well
 	return clone
 }
 
-// at returns the handshake that a hook is called for, brought up to what crypto/tls
-// has negotiated by now.
+// at returns the handshake that a hook is called for, updated with what crypto/tls has
+// negotiated so far.
 func (k *cryptoTLSHooks) at(cs tls.ConnectionState, secret func() []byte) (hookedHandshake, *handshake) {
 	hooked := k.handshakes.find(cs, secret)
 	h := hooked.events()
@@ -80,9 +82,9 @@ func (k *cryptoTLSHooks) at(cs tls.ConnectionState, secret func() []byte) (hooke
 	return hooked, h
 }
 
-// unwrap is [tls.Config.UnwrapSession]: it turns what the client offers into a
-// session. It never returns an error, which would end the connection. crypto/tls
-// may still refuse what it returns.
+// unwrap is [tls.Config.UnwrapSession]: it returns the session for the identity that the
+// client offers. It never returns an error, because that would end the connection.
+// crypto/tls may still refuse the session.
 func (k *cryptoTLSHooks) unwrap(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
 	if len(identity) == 0 { // TLS 1.2, and no ticket
 		return nil, nil
@@ -101,9 +103,9 @@ func (k *cryptoTLSHooks) unwrap(identity []byte, cs tls.ConnectionState) (*tls.S
 	return ss, nil
 }
 
-// wrap is [tls.Config.WrapSession]: it answers with the id of the session that
-// was made. It never returns an error or an empty id: where nothing is stored,
-// the id is random, and nobody's.
+// wrap is [tls.Config.WrapSession]: it returns the id of the session that was made. It
+// never returns an error or an empty id: if nothing is stored, it returns a random id
+// that belongs to no session.
 func (k *cryptoTLSHooks) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 	state, err := ss.Bytes()
 	if err != nil {
@@ -129,10 +131,10 @@ func (k *cryptoTLSHooks) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]b
 	return randomID(), nil
 }
 
-// verify is [tls.Config.VerifyConnection], after the application's own. crypto/tls
-// calls it once for each handshake, before the client's Finished is read; wrap
-// comes after it in TLS 1.2, and in TLS 1.3 where a client certificate was asked
-// for and nothing resumed.
+// verify is [tls.Config.VerifyConnection]. It calls the application's own first.
+// crypto/tls calls it once for each handshake, before it reads the client's Finished.
+// wrap is called after verify in TLS 1.2, and in a full handshake of TLS 1.3 that asked
+// for a client certificate.
 func (k *cryptoTLSHooks) verify(cs tls.ConnectionState) error {
 	hooked, h := k.at(cs, nil)
 	if k.verifyNext != nil {
@@ -145,7 +147,7 @@ func (k *cryptoTLSHooks) verify(cs tls.ConnectionState) error {
 	return nil
 }
 
-// secretOf returns the secret in a crypto/tls session, nil if it does not parse.
+// secretOf returns the secret in a crypto/tls session, or nil if it does not parse.
 func secretOf(state []byte) []byte {
 	st, err := sessionstate.Parse(state)
 	if err != nil {
@@ -154,8 +156,8 @@ func secretOf(state []byte) []byte {
 	return st.Secret
 }
 
-// oneHandshake is the handshake of a configuration that serves one connection, whose
-// engine or whose transport says when it is complete.
+// oneHandshake is the handshake under a configuration that serves a single connection.
+// The engine or the transport says when the handshake is complete.
 type oneHandshake struct{ *handshake }
 
 func (o oneHandshake) begin(hello *tls.ClientHelloInfo) {

@@ -37,11 +37,11 @@ import (
 //	    opaque data<0..2^16-1>;
 //	} Field;
 //
-// A field of an unknown kind is kept and ignored. What parses encodes to the same
+// Fields of unknown kinds are kept and ignored. A session that parses encodes to the same
 // bytes again. Sessions of format 1 do not parse.
 const encodingFormat uint32 = 0x48530002
 
-// maxName is the length in bytes of the longest server name or protocol.
+// maxName is the maximum length in bytes of a server name or protocol.
 const maxName = 255
 
 // ErrBadSession is wrapped by the errors of [ParseSession].
@@ -52,14 +52,14 @@ var (
 	_ encoding.BinaryAppender  = (*Session)(nil)
 )
 
-// MarshalBinary encodes the session; [ParseSession] is the inverse. The bytes
-// are a live key: seal them before they leave the process.
+// MarshalBinary encodes the session; [ParseSession] decodes it. The bytes are a live
+// key: seal them before they leave the process.
 func (s *Session) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
-// AppendBinary appends what MarshalBinary returns to b.
+// AppendBinary appends the encoding of MarshalBinary to b.
 func (s *Session) AppendBinary(b []byte) ([]byte, error) {
 	if s == nil {
-		return nil, errors.New("halfshake: encode session: it is nil")
+		return nil, errors.New("halfshake: encode session: the session is nil")
 	}
 	b = slices.Grow(b, s.encodedSize())
 	start := len(b)
@@ -71,8 +71,8 @@ func (s *Session) AppendBinary(b []byte) ([]byte, error) {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendBody appends all that comes between the id and the checksum. The lineage
-// comes first, where lineageOfBody finds it.
+// appendBody appends everything between the id and the checksum. The lineage comes first,
+// where lineageOfBody finds it.
 func (s *Session) appendBody(b []byte) []byte {
 	b = append(b, s.lineage[:]...)
 	b = binary.BigEndian.AppendUint16(b, s.version)
@@ -88,10 +88,10 @@ func (s *Session) appendBody(b []byte) []byte {
 	return append(b, s.fields...)
 }
 
-// lineageOfBody reads the lineage from what appendBody wrote.
+// lineageOfBody returns the lineage in the output of appendBody.
 func lineageOfBody(body []byte) Lineage { return Lineage(body[:len(Lineage{})]) }
 
-// appendShort appends a string of at most 255 bytes: no session has a longer one.
+// appendShort appends a string of at most 255 bytes, the longest that a session has.
 func appendShort(b []byte, text string) []byte {
 	return append(append(b, byte(len(text))), text...)
 }
@@ -103,11 +103,11 @@ func (s *Session) bodySize() int {
 
 func (s *Session) encodedSize() int { return 4 + 1 + len(s.id) + s.bodySize() + 4 }
 
-// ParseSession decodes what [Session.MarshalBinary] encoded. Each call returns a
-// new session, which [Cache.Add] tells from others of the same id. It does not
-// decode crypto/tls's own state inside: a session from another release of Go
-// parses, and is refused when a client wants to resume it. The error wraps
-// [ErrBadSession] and shows nothing of data.
+// ParseSession decodes the output of [Session.MarshalBinary]. Each call returns a new
+// session, which [Cache.Add] distinguishes from others with the same id. It does not
+// decode crypto/tls's own state inside: a session from another release of Go parses,
+// but may be refused when a client tries to resume it. The error wraps [ErrBadSession]
+// and shows nothing of data.
 func ParseSession(data []byte) (*Session, error) {
 	if len(data) > MaxSessionSize {
 		return nil, fmt.Errorf("halfshake: %w: %d bytes, at most %d", ErrBadSession, len(data), MaxSessionSize)
@@ -130,8 +130,8 @@ func ParseSession(data []byte) (*Session, error) {
 	return s, nil
 }
 
-// readBody reads what appendBody wrote: all of b, which is the session's from now
-// on. Whether the values make sense is not asked.
+// readBody reads the output of appendBody, which must be all of b. The session keeps b.
+// It does not check whether the values make sense.
 func (s *Session) readBody(b cryptobyte.String) bool {
 	var created, expires uint64
 	var name, alpn, state, fields cryptobyte.String
@@ -153,7 +153,7 @@ func (s *Session) readBody(b cryptobyte.String) bool {
 	return true
 }
 
-// validFields reports whether b is a list of fields by ascending kind.
+// validFields reports whether b is a list of fields in ascending order of kind.
 func validFields(b cryptobyte.String) bool {
 	for last := -1; !b.Empty(); {
 		var kind uint16
@@ -166,14 +166,13 @@ func validFields(b cryptobyte.String) bool {
 	return true
 }
 
-// stringOf is b as a string, without a copy: a session that is decoded has one
-// piece of memory for all of its bytes, because every look-up decodes one. Nothing
-// writes to it again.
+// stringOf returns b as a string, without a copy. Every look-up decodes a session, so a
+// decoded session keeps all of its bytes in one allocation. Nothing writes to it again.
 func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func validID[T ~string | ~[]byte](id T) bool { return len(id) >= 1 && len(id) <= MaxIDSize }
 
-// validTimes keeps the arithmetic of times far from its ends.
+// validTimes bounds the times, so that arithmetic with them cannot overflow.
 func validTimes(created, expires uint64) bool {
 	return created <= expires && expires <= math.MaxInt64/uint64(1e9)
 }

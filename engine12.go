@@ -12,14 +12,14 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// engine12 is the adapter between package tls12 and the events of a handshake. Its
-// sessions have the form of crypto/tls's: each engine resumes what the other has made,
-// as long as the client offers it.
+// engine12 translates between package tls12 and the events of a handshake. It stores
+// sessions in crypto/tls's format, so each engine can resume the other's sessions if the
+// client offers them.
 type engine12 struct{ *handshake }
 
 var _ tls12.Sessions = engine12{}
 
-// hello brings the handshake up to what the client offers.
+// hello updates the handshake with what the client offers.
 func (e engine12) hello(ctx context.Context, hello *tls12.ClientHello) *handshake {
 	e.begin(ctx, hello.Conn, nil)
 	e.negotiated(hello.ServerName, hello.ALPN, tls.VersionTLS12)
@@ -43,7 +43,7 @@ func (e engine12) Lookup(ctx context.Context, hello *tls12.ClientHello, id []byt
 	return session
 }
 
-// decode turns a session of the cache into one of package tls12.
+// decode converts a session of the cache to a session of package tls12.
 func (e engine12) decode(f *found) (*tls12.Session, error) {
 	st := f.state
 	peer, err := st.PeerCertificates()
@@ -62,12 +62,12 @@ func (e engine12) decode(f *found) (*tls12.Session, error) {
 	return session, err
 }
 
-// NewID reports that an id is needed.
+// NewID returns the id for a new session.
 func (e engine12) NewID(ctx context.Context, hello *tls12.ClientHello) []byte {
 	return e.hello(ctx, hello).newID()
 }
 
-// Completed reports a full handshake, and the session that it made.
+// Completed reports a full handshake and the session that it made.
 func (e engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *tls12.Session) {
 	h := e.hello(ctx, hello)
 	switch {
@@ -91,7 +91,7 @@ func (e engine12) made(s *tls12.Session) {
 		st.Chains = append(st.Chains, ders(chain[1:]))
 	}
 	state, err := sessionstate.Build(st)
-	if err != nil { // a chain of more than its lengths can hold
+	if err != nil { // the chain is too long for the encoding's length fields
 		e.notCached(RefusedTooLarge)
 		return
 	}

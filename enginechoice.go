@@ -12,26 +12,27 @@ import (
 
 // SessionIDs says for which clients a [Cache.NewListener] or [Cache.Server] resumes
 // TLS 1.2 by session id, which crypto/tls cannot do. Package tls12 serves these
-// clients, and the listener's Accept returns a *tls12.Conn. Crypto/tls goes on to
-// serve clients of TLS 1.3 and of HTTP/2, and all that package tls12 cannot serve as
-// well.
+// clients, and the listener's Accept returns a *tls12.Conn for them. crypto/tls still
+// serves clients that speak TLS 1.3 or HTTP/2, and those whose handshake package tls12
+// does not support as well.
 type SessionIDs uint8
 
 const (
-	// SessionIDsOff is for no client. The listener reads nothing ahead.
+	// SessionIDsOff never resumes by session id. The listener does not read ahead.
 	SessionIDsOff SessionIDs = iota
-	// SessionIDsTicketless is for clients that do not offer to take a ticket, and so
-	// could not resume in any other way.
+	// SessionIDsTicketless resumes by session id for clients that do not support
+	// tickets, and so could not resume in any other way.
 	SessionIDsTicketless
-	// SessionIDsAlways is for all clients, whether they take tickets or not.
+	// SessionIDsAlways resumes by session id for all clients, even those that support
+	// tickets.
 	SessionIDsAlways
 )
 
-// An engineChoice says which engine serves a connection, by its ClientHello.
+// An engineChoice chooses the engine for a connection from its ClientHello.
 type engineChoice struct {
 	cache  *Cache
-	policy policy      // of a configuration that nobody changes
-	reader *tls.Config // for withHello, where the application asks; see asks
+	policy policy      // its configuration never changes
+	reader *tls.Config // for withHello; nil unless asks
 }
 
 func (c *Cache) newEngineChoice(p policy) engineChoice {
@@ -42,7 +43,7 @@ func (c *Cache) newEngineChoice(p policy) engineChoice {
 	return e
 }
 
-// A servedConn is a server's connection of either engine.
+// A servedConn is the server side of a connection, with either engine.
 type servedConn interface {
 	net.Conn
 	HandshakeContext(context.Context) error
@@ -70,14 +71,15 @@ func (e engineChoice) open(ctx context.Context, t *transport, data, hello []byte
 	return e.cache.cryptoTLS(e.policy, t)
 }
 
-// asks reports whether only crypto/tls can tell what is in force for a client: it makes
-// the ClientHelloInfo that the application has to see, and decrypts a ClientHello.
+// asks reports whether only crypto/tls can find out which configuration is in force for
+// a client, because the application needs a ClientHelloInfo or the ClientHello may be
+// encrypted.
 func (e engineChoice) asks() bool {
 	config := e.policy.config
 	return config.GetConfigForClient != nil || config.GetEncryptedClientHelloKeys != nil || config.EncryptedClientHelloKeys != nil
 }
 
-// cryptoTLS serves a connection where there is no choice.
+// cryptoTLS serves a connection with crypto/tls.
 func (c *Cache) cryptoTLS(p policy, t *transport) servedConn {
 	config := c.hooked(p.config, p, oneHandshake{t.handshake}, c.resumesNothing())
 	if t.handshake.exact {
@@ -138,8 +140,8 @@ func (e engineChoice) open12(ctx context.Context, hello *tls.ClientHelloInfo, p 
 	return conn, true
 }
 
-// takes reports whether the client of hello is for package tls12, under the
-// configuration in force for it.
+// takes reports whether package tls12 serves the client of hello. config is the
+// configuration in force for that client.
 func (s SessionIDs) takes(hello *tls.ClientHelloInfo, config *tls.Config) bool {
 	const sessionTicket = 35 // RFC 5077 section 3.2
 	return s != SessionIDsOff && !config.SessionTicketsDisabled &&
@@ -149,15 +151,15 @@ func (s SessionIDs) takes(hello *tls.ClientHelloInfo, config *tls.Config) bool {
 		tls12.Suits(config, hello)
 }
 
-// wouldSpeakTLS12 reports whether TLS 1.2 is the highest version that both have.
+// wouldSpeakTLS12 reports whether TLS 1.2 is the highest version that both sides support.
 func wouldSpeakTLS12(hello *tls.ClientHelloInfo, config *tls.Config) bool {
 	has13 := slices.Contains(hello.SupportedVersions, tls.VersionTLS13) &&
 		config.MinVersion <= tls.VersionTLS13 && (config.MaxVersion == 0 || config.MaxVersion >= tls.VersionTLS13)
 	return !has13 && slices.Contains(hello.SupportedVersions, tls.VersionTLS12)
 }
 
-// wouldSpeakHTTP2 reports whether ALPN would choose h2, which net/http speaks only
-// over a *tls.Conn: the first of the server's protocols that the client has.
+// wouldSpeakHTTP2 reports whether ALPN would choose h2, which net/http speaks only over
+// a *tls.Conn. ALPN chooses the first of the server's protocols that the client offers.
 func wouldSpeakHTTP2(hello *tls.ClientHelloInfo, config *tls.Config) bool {
 	for _, protocol := range config.NextProtos {
 		if slices.Contains(hello.SupportedProtos, protocol) {
@@ -170,10 +172,10 @@ func wouldSpeakHTTP2(hello *tls.ClientHelloInfo, config *tls.Config) bool {
 // errHelloRead ends the throwaway handshake of withHello.
 var errHelloRead = errors.New("halfshake: the ClientHello has been read")
 
-// withHello calls use with what crypto/tls makes of the bytes of a ClientHello, and
-// reports whether it made anything of them. reader comes from helloReader. A real
-// server reads the bytes from a connection that goes nowhere. It is still running when
-// use is called, so that the hello's context and methods work, and is stopped then.
+// withHello has crypto/tls parse the bytes of a ClientHello, calls use with the result,
+// and reports whether they parsed. reader comes from helloReader. A throwaway tls.Server
+// reads the bytes from a connection that goes nowhere. It is still running when use is
+// called, so that the hello's context and methods work, and stops afterwards.
 func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Conn, use func(*tls.ClientHelloInfo)) (read bool) {
 	throwaway := &helloConn{replayed{Conn: conn, data: data, ends: true}, func(hello *tls.ClientHelloInfo) {
 		read = true
@@ -185,7 +187,7 @@ func withHello(ctx context.Context, data []byte, reader *tls.Config, conn net.Co
 	return read
 }
 
-// A helloConn is the connection of a throwaway server, and what is done with its hello.
+// A helloConn is the connection of a throwaway server. use is called with its hello.
 type helloConn struct {
 	replayed
 	use func(*tls.ClientHelloInfo)

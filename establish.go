@@ -8,24 +8,26 @@ import (
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
-// build makes a session of what an engine agreed, or says why it must not be cached.
+// build makes a session from an engine's encoded state, or says why it must not be
+// cached.
 func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session, Refusal) {
 	state, err := sessionstate.Parse(encoded)
 	if err != nil {
 		return nil, RefusedMalformed
 	}
-	// RFC 8996: TLS 1.0 and 1.1 are not worth a cache.
+	// Do not cache sessions of TLS 1.0 and 1.1, which are deprecated. RFC 8996.
 	if state.Version < tls.VersionTLS12 {
 		return nil, RefusedVersion
 	}
-	if state.Version == tls.VersionTLS12 && !state.ExtendedMasterSecret { // RFC 7627 section 5.4
+	// TLS 1.2 needs the extended master secret. RFC 7627 section 5.4.
+	if state.Version == tls.VersionTLS12 && !state.ExtendedMasterSecret {
 		return nil, RefusedExtendedMasterSecret
 	}
 	if h.policy.unscoped() {
 		return nil, RefusedUnscoped
 	}
 	maxAge := c.cfg.maxLineageAge(len(state.Certificates) > 0)
-	if resumed && h.parent == nil && maxAge > 0 { // a lineage of unknown age ends here
+	if resumed && h.parent == nil && maxAge > 0 { // the age of the lineage is unknown
 		return nil, RefusedLineageAge
 	}
 	lineage := c.newLineage()
@@ -71,13 +73,13 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 func (s *Session) expireBy(t time.Time) { s.expires = min(s.expires, t.Unix()) }
 
 // newLineage returns the lineage of a full handshake that takes place now. It begins
-// after the floor, whatever the clock says, so that the floor does not name it.
+// after the floor, whatever the clock says, so that the floor does not remove it.
 func (c *Cache) newLineage() Lineage {
 	return newLineage(max(c.now().UnixMilli(), c.floor.Load()+1))
 }
 
-// confirm records that a client resumed s and has proved it: s is in use, and moves
-// to the part of the internal cache that a flood of new sessions does not reach.
+// confirm records that a client resumed s and proved that it holds s. It moves s to the
+// protected part of the internal cache, which a flood of new sessions does not reach.
 func (c *Cache) confirm(s *Session) {
 	if c.Mode()&ModeUpdateTime != 0 {
 		if e, ok := c.internal.Get(s.id); ok && e.serial == s.serial {

@@ -34,8 +34,8 @@ var callbackNames = [endOfCallbacks]string{
 	callbackTrustID: "TrustID", callbackEngineChoice: "the choice of an engine",
 }
 
-// guard runs one call of the application's and turns a panic into an error. It counts
-// and logs a failure in a call about the session of that id.
+// guard calls a function of the application and turns a panic into an error. It counts
+// and logs a failure. id is the session that the call is about.
 func (c *Cache) guard(which callback, id string, call func() error) error {
 	err := recovered(call)
 	if err == nil {
@@ -57,18 +57,18 @@ func recovered(call func() error) (err error) {
 	return call()
 }
 
-// failureInterval is how often a callback that goes on failing is logged.
+// failureInterval is how often the failures of one callback are logged.
 const failureInterval = 10 * time.Second
 
-// health is how a callback has been doing: a failing database must not write a line
-// for each handshake.
+// health tracks the failures of one callback, so that a failing database does not log a
+// line for each handshake.
 type health struct {
 	failing atomic.Bool
 
 	mu     sync.Mutex
-	count  int       // of failures since the last line
-	logged time.Time // the last line about failures
-	told   bool      // that it fails, and not yet that it works again
+	count  int       // failures since the last line
+	logged time.Time // when the last line about failures was logged
+	told   bool      // a failure was logged, and no recovery since
 }
 
 func (h *health) failed(c *Cache, which callback, id string, err error) {
@@ -80,7 +80,7 @@ func (h *health) failed(c *Cache, which callback, id string, err error) {
 	}
 }
 
-// countFailure returns how many failures to log, 0 for none now.
+// countFailure returns how many failures to log; 0 means to log nothing now.
 func (h *health) countFailure() (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -21,44 +21,44 @@ import (
 //	completed  the handshake is complete, full or resumed
 //	ended      the connection is over
 //
-// Where an engine cannot see the client's Finished, it reports counted in place of
-// completed, and the effects wait for proved.
+// An engine that cannot see the client's Finished reports counted instead of completed.
+// It reports proved later, when something implies the Finished.
 type handshake struct {
 	cache  *Cache
 	policy policy // of the configuration in force
 	ctx    context.Context
 	info   ConnInfo
 
-	// exact is set where the engine says when the handshake is complete: a session
-	// that was made waits for that.
+	// exact is set if the engine says when the handshake is complete. New sessions then
+	// wait for that.
 	exact bool
 
-	// What follows belongs to the handshake's goroutine.
+	// The handshake's goroutine owns these.
 
-	offered  []uint16       // the ClientHello's suites; nil where the engine does not show them
+	offered  []uint16       // the ClientHello's suites; nil if the engine does not show them
 	proposed bool           // the one look-up has been made
-	verified bool           // VerifyConnection has agreed, under hooks of ours
-	resuming bool           // to resume, at that time
-	asked    tombstone.Mark // when it was made
-	spent    time.Duration  // by the callbacks, of their time
-	parent   *Session       // what the look-up let pass
+	verified bool           // VerifyConnection has agreed, under our hooks
+	resuming bool           // whether it agreed to a resumption
+	asked    tombstone.Mark // when the look-up was made
+	spent    time.Duration  // how long the callbacks have taken
+	parent   *Session       // the session that the look-up returned
 	taken    bool           // nobody else can resume parent
-	waiting  *Session       // what was made and waits for the handshake's completion
+	waiting  *Session       // the new session, until the handshake is complete
 
-	// What follows is read by any goroutine.
+	// Any goroutine may read these.
 
 	done    atomic.Bool             // completed was reported
 	over    atomic.Bool             // the connection's end removed a session
 	resumed atomic.Pointer[Session] // parent, once the handshake is complete
-	issued  atomic.Pointer[Session] // what was made, once it is stored
+	issued  atomic.Pointer[Session] // the new session, once it is stored
 }
 
 func (c *Cache) newHandshake(p policy) *handshake {
 	return &handshake{cache: c, policy: p, ctx: c.ctx}
 }
 
-// begin keeps what is known once a ClientHello has been read. The addresses are not
-// asked for before: a connection may have to read them from its client.
+// begin records what is known once a ClientHello has been read. It does not ask for the
+// addresses earlier, because a connection may have to read them from its client.
 func (h *handshake) begin(ctx context.Context, conn net.Conn, offered []uint16) {
 	h.ctx, h.offered = ctx, offered
 	if conn != nil { // QUIC may have none
@@ -66,15 +66,15 @@ func (h *handshake) begin(ctx context.Context, conn net.Conn, offered []uint16) 
 	}
 }
 
-// negotiated keeps what has been agreed by now.
+// negotiated records what has been negotiated so far.
 func (h *handshake) negotiated(serverName, alpn string, version uint16) {
 	h.info.ServerName, h.info.ALPN, h.info.Version = serverName, alpn, version
 }
 
 // propose returns the session that the client may resume, with its state decoded, or
-// nil. A connection has one look-up: a TLS 1.3 client may list many identities, and
-// the first that can be an id is looked up. suite is the one that was chosen, 0 while
-// none is (TLS 1.2).
+// nil. A connection makes one look-up: a TLS 1.3 client may list many identities, and
+// only the first that can be an id is looked up. suite is the chosen cipher suite, or 0 if
+// none has been chosen yet (TLS 1.2).
 func (h *handshake) propose(id []byte, suite uint16) *found {
 	if !validID(id) {
 		h.explain(id, "the id is not one of ours")
@@ -92,10 +92,10 @@ func (h *handshake) propose(id []byte, suite uint16) *found {
 	return f
 }
 
-// undecodable takes back what propose returned: the engine cannot decode it. The
-// ladder has no need to look at the whole of a certificate. The copy of an external
-// session goes, and no callback is told: the original may be good elsewhere, on
-// another release of Go.
+// undecodable refuses the session that propose returned, because the engine cannot
+// decode it; the ladder does not parse whole certificates. The internal copy of an
+// external session is dropped without calling Remove: the original may be good on
+// another machine, with another release of Go.
 func (h *handshake) undecodable(f *found) {
 	h.parent = nil
 	h.cache.refused(h, f, RefusedMalformed)
@@ -104,8 +104,9 @@ func (h *handshake) undecodable(f *found) {
 	}
 }
 
-// newID returns the id of the session that the engine is about to make, for one that
-// has to name it before there is any; nil if none would be cached.
+// newID returns an id for the session that the engine is about to make, or nil if the
+// session would not be cached. It is for engines that send the id before they make the
+// session.
 func (h *handshake) newID() []byte {
 	if !h.cache.storesSessions() {
 		return nil
@@ -117,9 +118,9 @@ func (h *handshake) newID() []byte {
 	return h.cache.newID(h)
 }
 
-// made takes the session that the engine made, as crypto/tls encodes it, under the id
-// that newID returned, or under a new one. It returns nil if the session is not to be
-// cached; the reason is counted.
+// made receives the session that the engine made, in crypto/tls's encoding. id is the
+// result of newID, or nil for a new id. made returns nil if the session must not be
+// cached, and counts the reason.
 func (h *handshake) made(state, id []byte, resumed bool) *Session {
 	if !resumed {
 		h.parent = nil // the engine has refused what propose returned
@@ -151,8 +152,8 @@ func (h *handshake) completed(resumed bool) {
 	h.logHandshake(resumed)
 }
 
-// counted counts a handshake that the application agreed to, and clears the cache at
-// every 255th (SSL_CTX_set_session_cache_mode(3)).
+// counted counts a handshake that VerifyConnection has agreed to. At every 255th it
+// flushes expired sessions (SSL_CTX_set_session_cache_mode(3)).
 func (h *handshake) counted(resumed bool) {
 	n := &h.cache.counters
 	if resumed {
@@ -166,8 +167,8 @@ func (h *handshake) counted(resumed bool) {
 	}
 }
 
-// proved gives a session that the client has shown to hold, by a verified Finished,
-// what that entitles it to. It calls nothing of the application's.
+// proved records that a verified Finished has shown that the client holds the
+// connection's sessions, and protects them in the cache. It calls no application code.
 func (h *handshake) proved(resumed bool) {
 	h.done.Store(true)
 	issued := h.issued.Load()
@@ -186,26 +187,26 @@ func (h *handshake) proved(resumed bool) {
 	}
 }
 
-// vouched reports whether a session born from this resumption goes into the protected
-// part of the internal cache. Each session vouches for one child, so that a client
-// which resumes one session over and over holds no more of that part than others.
+// vouched reports whether a session made by this resumption goes into the protected part
+// of the internal cache. Each session vouches for one child, so a client that resumes one
+// session over and over takes no more of that part than others.
 func (h *handshake) vouched() bool {
 	return h.taken || h.parent != nil && h.cache.internal.Vouch(sessionEntry{h.parent})
 }
 
-// parentInUse records that the session which is being resumed was made by a client that
-// completed its handshake. It says nothing about this connection: a ClientHello that
-// was recorded can be played again.
+// parentInUse records that the client that made the parent session had completed its
+// handshake. It proves nothing about this connection, because a recorded ClientHello can
+// be replayed.
 func (h *handshake) parentInUse() {
 	if h.parent != nil {
 		h.cache.internal.Promote(sessionEntry{h.parent})
 	}
 }
 
-// disagreed is called when the application's VerifyConnection ended the handshake in
-// an alert. libssl then removes the session that was to be resumed. Here it stays:
-// the client's Finished has not been seen, and whoever recorded a ClientHello could
-// have it removed by playing it again. The new one goes.
+// disagreed is called when the application's VerifyConnection ended the handshake with an
+// alert. It removes the new session. libssl also removes the session being resumed. Here
+// that session stays: the client's Finished has not been seen, so anyone could have the
+// session removed by replaying a recorded ClientHello.
 func (h *handshake) disagreed() {
 	if s := h.issued.Swap(nil); s != nil {
 		h.removing(func(ctx context.Context) { h.cache.remove(ctx, s, CauseAlert) })
@@ -213,7 +214,7 @@ func (h *handshake) disagreed() {
 }
 
 // current returns the session that the client will use next: the one that the
-// connection made or else resumed.
+// connection made, or else the one that it resumed.
 func (h *handshake) current() *Session {
 	if s := h.issued.Load(); s != nil {
 		return s
@@ -221,9 +222,9 @@ func (h *handshake) current() *Session {
 	return h.resumed.Load()
 }
 
-// ended removes the connection's session, once, where the way in which it ended says
-// that nobody may resume it: after a fatal alert, sent or received, as in libssl, and
-// after an end without close_notify as Config.UncleanClose says. A client whose
+// ended removes the connection's session, once, if the connection ended in a way that
+// forbids resuming it. As in libssl, a fatal alert, sent or received, is one such end. An
+// end without close_notify is another, if Config.UncleanClose says so. A client whose
 // handshake is not complete has proved nothing, and removes nothing.
 func (h *handshake) ended(how ending.How) {
 	var cause Cause
@@ -245,7 +246,7 @@ func (h *handshake) ended(how ending.How) {
 }
 
 // establish puts a new session into the cache and tells the application, which may
-// decline it. It is the one place where a session that a handshake made is stored.
+// decline it. It is the only place that stores a session made by a handshake.
 func (h *handshake) establish(s *Session, protected bool) {
 	c := h.cache
 	mode := c.Mode()
@@ -257,7 +258,7 @@ func (h *handshake) establish(s *Session, protected bool) {
 	if stored {
 		h.removing(func(ctx context.Context) { c.insert(ctx, s, protected) })
 	}
-	if h.parentRemoved() { // meanwhile: nobody has been told of s
+	if h.parentRemoved() { // while s was stored; New has not been called for s
 		h.issued.Store(nil)
 		c.internal.Drop(sessionEntry{s})
 		return
@@ -268,7 +269,8 @@ func (h *handshake) establish(s *Session, protected bool) {
 	}
 }
 
-// removing runs what may call Remove, with a context for it if there is one.
+// removing runs code that may call Remove. If Remove is set, the context has the
+// callbacks' deadline.
 func (h *handshake) removing(call func(context.Context)) {
 	if h.cache.RemoveCallback() == nil {
 		call(h.ctx)
@@ -293,8 +295,8 @@ func (h *handshake) parentRemoved() bool {
 	return h.parent != nil && h.cache.isRemoved(h.parent, h.asked)
 }
 
-// orphaned removes what was made of a session that has been removed since, where the
-// new one was stored before the handshake was complete.
+// orphaned removes the new session if its parent has been removed meanwhile. It is for
+// sessions stored before the handshake was complete.
 func (h *handshake) orphaned() {
 	if s := h.issued.Load(); s != nil && h.parentRemoved() {
 		h.issued.Store(nil)
@@ -304,8 +306,8 @@ func (h *handshake) orphaned() {
 	}
 }
 
-// keptOutside reports whether the session is the external cache's alone: one that
-// allows early data is resumed once, and one place must decide that.
+// keptOutside reports whether only the external cache may hold the session. A session
+// that allows early data resumes once, and a single place must decide that.
 func (h *handshake) keptOutside(s *Session) bool {
 	return h.cache.GetCallback() != nil && s.EarlyData()
 }

@@ -10,25 +10,23 @@ import (
 	"unsafe"
 )
 
-// maxJoined bounds the handshakes of shared configurations that are remembered; twice
-// as many may be.
+// maxJoined bounds one generation of remembered handshakes. There are two generations.
 const maxJoined = 2048
 
-// A join tells which handshake a hook of a shared configuration is called for: that
-// of a configuration from [Cache.ServerConfig], which serves many connections at once.
-// crypto/tls does not say, but what it shows is the same in every hook of one
-// handshake:
+// A join finds the handshake that a hook of a shared configuration is called for. A
+// configuration from [Cache.ServerConfig] serves many connections at once, and
+// crypto/tls does not say which one a hook is for. But it passes the same values to
+// every hook of one handshake:
 //
-//   - the string of the server name, which each ClientHello makes anew. It is known
-//     from GetConfigForClient on; after a HelloRetryRequest, from UnwrapSession on.
-//   - the slice of the client's certificates, of a session that is being resumed.
-//   - in TLS 1.2, the master secret, of which the key is a MAC under a key of this
-//     process.
+//   - the server name, a string that is allocated for each ClientHello. It is known from
+//     GetConfigForClient on; after a HelloRetryRequest, from UnwrapSession on.
+//   - the slice of the client's certificates, if a session with certificates resumes.
+//   - in TLS 1.2, the master secret. The key is its MAC under a key of this process.
 //
-// A handshake that is remembered keeps its string and its slice, so that no other can
-// have their addresses: a look-up may miss, and is never wrong. A handshake that fails
-// is never finished here. It goes with its generation: when the younger one is full,
-// the older one is dropped. Until then it keeps no secret.
+// A remembered handshake keeps its string and its slice alive, so no other handshake can
+// have their addresses. A look-up may therefore miss, but it is never wrong. A handshake
+// that fails is never finished here. It is dropped with its generation: when the younger
+// generation is full, the older one is dropped. Until then it keeps no secret.
 type join struct {
 	key [sha256.Size]byte // of the MAC
 
@@ -36,7 +34,7 @@ type join struct {
 	younger, older map[joinKey]*joined
 }
 
-// A joined is a handshake, and how many of its key have begun and not finished.
+// A joined is a handshake, and the number of unfinished handshakes with its key.
 type joined struct {
 	*sharedHandshake
 	n int
@@ -53,8 +51,8 @@ func newJoin() *join {
 	return j
 }
 
-// nameKey is the key of a server name. Names of one byte share their string, and
-// those that no session has would only take up memory.
+// nameKey returns the key of a server name. It accepts no name of one byte, because Go
+// shares those strings, and no name longer than a session can have.
 func nameKey(name string) (k joinKey, ok bool) {
 	if len(name) < 2 || len(name) > maxName {
 		return k, false
@@ -87,8 +85,8 @@ func (j *join) get(k joinKey) *sharedHandshake {
 	return nil
 }
 
-// put remembers h, which must keep what k points to. Handshakes that resume the same
-// session share a key of its secret: for what is asked of it, either will do.
+// put remembers h, which must keep alive what k points to. Handshakes that resume the
+// same session share a key made from its secret. Either handshake will do for them.
 func (j *join) put(k joinKey, h *sharedHandshake) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -105,10 +103,10 @@ func (j *join) put(k joinKey, h *sharedHandshake) {
 	j.younger[k] = &joined{h, 1}
 }
 
-// drop forgets one handshake of that key.
+// drop forgets one handshake with the key.
 func (j *join) drop(k joinKey) { j.take(k) }
 
-// take is get and drop.
+// take returns the handshake of a key and forgets it.
 func (j *join) take(k joinKey) *sharedHandshake {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -137,8 +135,8 @@ func (j *join) clear() {
 	j.older = nil
 }
 
-// withoutSecret returns what a handshake has to know of the session that it resumes.
-// The id is a copy: the session's own is in one piece of memory with the secret.
+// withoutSecret returns the parts of a session that a handshake needs while it resumes
+// it. The id is a copy, because the session's own id shares memory with the secret.
 func (s *Session) withoutSecret() *Session {
 	return &Session{serial: s.serial, id: strings.Clone(s.id), lineage: s.lineage, created: s.created, expires: s.expires}
 }

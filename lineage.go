@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// A Lineage names a full handshake and every session that descends from it by
-// resumption. It begins with the 48 bits of the Unix time in milliseconds at which
-// that handshake took place, as a UUIDv7 does (RFC 9562 section 5.7), and goes on
-// with 80 random bits.
+// A Lineage identifies a full handshake and every session that descends from it by
+// resumption. Like a UUIDv7 (RFC 9562 section 5.7), it begins with the time of that
+// handshake, 48 bits of Unix milliseconds. 80 random bits follow.
 //
-// A lineage is not secret: nobody can resume a session with it. It is what logs,
-// audits and FTPS servers compare, and what [Cache.RemoveLineage] takes. The zero
-// Lineage belongs to no session.
+// A lineage is not secret: nobody can resume a session with it. Logs, audits and FTPS
+// servers compare lineages, and [Cache.RemoveLineage] takes one. The zero Lineage
+// belongs to no session.
 type Lineage [16]byte
 
 // newLineage returns a lineage that begins at the given Unix milliseconds.
@@ -49,5 +48,5 @@ func (l *Lineage) UnmarshalText(text []byte) error {
 		copy(l[:], b)
 		return nil
 	}
-	return fmt.Errorf("halfshake: %q is not a lineage; it has 32 hexadecimal digits", text)
+	return fmt.Errorf("halfshake: %q is not a lineage; a lineage has 32 hexadecimal digits", text)
 }

@@ -14,22 +14,22 @@ import (
 // handshakeTimeout12 bounds a handshake of package tls12, which net/http does not.
 const handshakeTimeout12 = 10 * time.Second
 
-// NewListener returns a listener whose connections use the cache: Accept returns
-// a *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for those
-// clients that Config.SessionIDs names. Errors are those of [Cache.ServerConfig],
-// but for SessionIDs.
+// NewListener returns a listener whose connections use the cache. Accept returns a
+// *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for clients that
+// Config.SessionIDs selects. NewListener returns the same errors as
+// [Cache.ServerConfig], except that SessionIDs may be set.
 //
 // With SessionIDs set, the listener reads the ClientHello of each connection before
-// Accept returns it. GetConfigForClient then runs before Accept returns, and its
-// hello's context ends when it returns; GetEncryptedClientHelloKeys is called there
-// and again in the handshake. Config.MaxPending bounds the connections that the
-// listener holds; beyond that bound, new ones wait in inner's backlog.
+// Accept returns it. GetConfigForClient then also runs before Accept returns, and its
+// hello's context ends when the function returns. GetEncryptedClientHelloKeys is called
+// there and again in the handshake. Config.MaxPending bounds the connections that the
+// listener holds; new ones beyond that bound wait in inner's backlog.
 //
 // Closing the listener closes inner and the connections that Accept has not returned.
-// Close waits for the listener's goroutines, except for those that are inside a
-// function or a key of config's: they end when it returns. The NetConn of a
-// connection, and the Conn that a GetConfigForClient sees, is one of the cache's;
-// its own NetConn method returns the one that inner accepted.
+// Close waits for the listener's goroutines, except for those that are calling a
+// function or key of config; these end when the call returns. The NetConn of a
+// connection, and the Conn that GetConfigForClient sees, belong to the cache. Their own
+// NetConn method returns the connection that inner accepted.
 func (c *Cache) NewListener(inner net.Listener, config *tls.Config) (net.Listener, error) {
 	if inner == nil {
 		return nil, errors.New("halfshake: the net.Listener is nil")
@@ -61,12 +61,12 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // A helloListener reads the ClientHello of each connection before Accept returns
-// it, since the choice of the engine depends on it.
+// the connection, because the choice of the engine depends on it.
 //
-// A connection passes through hear, choose and offer, on a goroutine of its own. It
-// is pending until its ClientHello is whole. Then it takes one of the slots of heard
-// until Accept returns it. Where every slot is taken it stays pending, so that an
-// application that does not call Accept stops the listener from accepting.
+// Each connection has its own goroutine, which calls hear, choose and offer. The
+// connection is pending until its ClientHello is whole. Then it takes a slot in heard
+// until Accept returns it. While every slot is taken, it stays pending. The listener
+// therefore stops accepting if the application does not call Accept.
 type helloListener struct {
 	inner  net.Listener
 	cache  *Cache
@@ -151,7 +151,7 @@ func (l *helloListener) acceptAll() {
 	}
 }
 
-// track has Close close c and wait for its goroutine; false after Close.
+// track makes Close close c and wait for its goroutine. It returns false after Close.
 func (l *helloListener) track(c *pendingHello) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,8 +176,9 @@ func (l *helloListener) serve(c *pendingHello) {
 	}
 }
 
-// hear reads the ClientHello. A connection that ends or fails before it is whole, or
-// has to make room, is closed. After hear, Close no longer waits for the goroutine.
+// hear reads the ClientHello. It closes a connection that ends or fails before its
+// ClientHello is whole, or that must make room for others. After hear, Close no longer
+// waits for the goroutine.
 func (l *helloListener) hear(c *pendingHello) (data, hello []byte, ok bool) {
 	defer l.own.Done()
 	defer l.pending.release()
@@ -194,16 +195,16 @@ func (l *helloListener) hear(c *pendingHello) (data, hello []byte, ok bool) {
 	return nil, nil, false
 }
 
-// forget undoes track, but for the goroutine.
+// forget undoes track: Close no longer closes c.
 func (l *helloListener) forget(c *pendingHello) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
 }
 
-// choose returns the connection that Accept returns, nil after a panic or Close. It
-// runs the application's functions and keys; a panic there ends the connection, as it
-// does in a handshake under net/http, and not the process.
+// choose returns the connection for Accept, or nil after a panic or Close. It calls the
+// application's functions and keys. A panic there ends the connection, not the process,
+// as in a handshake under net/http.
 func (l *helloListener) choose(raw net.Conn, data, hello []byte) (conn net.Conn) {
 	if l.ctx.Err() != nil {
 		return nil
@@ -226,8 +227,8 @@ func (l *helloListener) open(raw net.Conn, data, hello []byte) net.Conn {
 	return conn
 }
 
-// reenter has Close wait for the goroutine of c again, and no longer close c; false
-// if Close has closed it.
+// reenter makes Close wait for the goroutine of c again, and no longer close c. It
+// returns false if Close has closed c.
 func (l *helloListener) reenter(c *pendingHello) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -239,7 +240,7 @@ func (l *helloListener) reenter(c *pendingHello) bool {
 	return true
 }
 
-// offer hands the connection to Accept, and closes raw where that fails.
+// offer hands the connection to Accept, and closes raw if that fails.
 func (l *helloListener) offer(raw, conn net.Conn) {
 	defer l.own.Done()
 	if conn == nil || !l.deliver(accepted{conn: conn}) {
@@ -247,7 +248,7 @@ func (l *helloListener) offer(raw, conn net.Conn) {
 	}
 }
 
-// deliver waits for an Accept that returns a; false after Close.
+// deliver waits for an Accept that returns a. It returns false after Close.
 func (l *helloListener) deliver(a accepted) bool {
 	select {
 	case l.ready <- a:

@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// logger returns where the cache logs lines of a level, nil if it does not.
+// logger returns the logger for a level, or nil if the cache does not log at that level.
 func (c *Cache) logger(ctx context.Context, level slog.Level) *slog.Logger {
 	log := c.cfg.Logger
 	if log == nil {
@@ -21,8 +21,8 @@ func (c *Cache) logger(ctx context.Context, level slog.Level) *slog.Logger {
 	return log
 }
 
-// logHandshake logs how a handshake went; why a session that was offered did not
-// resume is in a line before.
+// logHandshake logs how a handshake went. If an offered session did not resume, explain
+// has already logged why.
 func (h *handshake) logHandshake(resumed bool) {
 	log := h.cache.logger(h.ctx, slog.LevelDebug)
 	if log == nil {
@@ -55,13 +55,14 @@ func (h *handshake) notCached(r Refusal) {
 	}
 }
 
-// attrs name the connection in a log line.
+// attrs returns the attributes that identify the connection in a log line.
 func (h *handshake) attrs() []slog.Attr {
 	return []slog.Attr{slog.String("version", versionName(h.info.Version)),
 		slog.String("server_name", h.info.ServerName), addrAttr(h.info.RemoteAddr)}
 }
 
-// addrAttr names the client in a log line, where it is known.
+// addrAttr returns the attribute for the client's address, or an empty one if it is not
+// known.
 func addrAttr(a net.Addr) slog.Attr {
 	if a == nil {
 		return slog.Attr{}
@@ -69,8 +70,8 @@ func addrAttr(a net.Addr) slog.Attr {
 	return slog.String("remote", a.String())
 }
 
-// warnUnscoped says, once, that a configuration of GetConfigForClient asks for client
-// certificates and that nothing is cached under it.
+// warnUnscoped warns, once, that a configuration from GetConfigForClient asks for client
+// certificates and that no session is cached under it.
 func (c *Cache) warnUnscoped() {
 	c.unscopedOnce.Do(func() {
 		if log := c.logger(c.ctx, slog.LevelWarn); log != nil {

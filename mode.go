@@ -2,9 +2,9 @@ package halfshake
 
 import "strings"
 
-// Mode says what a [Cache] stores and where it looks, in the bits of
-// SSL_CTX_set_session_cache_mode(3). A mode that names no side is off, as in C; only
-// in a [Config] is the zero Mode [ModeServer].
+// Mode says what a [Cache] stores and where it looks up sessions. It has the bits of
+// SSL_CTX_set_session_cache_mode(3). As in C, a mode without a side is off. Only in a
+// [Config] does the zero Mode mean [ModeServer].
 type Mode uint16
 
 const (
@@ -18,7 +18,7 @@ const (
 	// ModeNoAutoClear stops the flush of expired sessions at every 255th
 	// completed handshake (SSL_SESS_CACHE_NO_AUTO_CLEAR).
 	ModeNoAutoClear Mode = 0x080
-	// ModeNoInternalLookup asks the Get callback alone
+	// ModeNoInternalLookup looks sessions up only with the Get callback
 	// (SSL_SESS_CACHE_NO_INTERNAL_LOOKUP).
 	ModeNoInternalLookup Mode = 0x100
 	// ModeNoInternalStore stores nothing in the internal cache, neither new
@@ -31,11 +31,11 @@ const (
 	// creation (SSL_SESS_CACHE_UPDATE_TIME).
 	ModeUpdateTime Mode = 0x400
 
-	// ModeOff stores nothing, does not call New and does not ask the internal
+	// ModeOff stores nothing, does not call New and does not look in the internal
 	// cache (SSL_SESS_CACHE_OFF, which is 0 in OpenSSL). Get is still called, as the
-	// manual page says, and what it finds resumes and is not copied. With no Get
-	// callback either, no ticket is sent where the engine allows that: through
-	// [Cache.NewListener] and [Cache.Server]. Beside a side it says nothing.
+	// manual page says; a session that it returns can resume but is not copied. Without
+	// a Get callback, connections of [Cache.NewListener] and [Cache.Server] send no
+	// tickets. ModeOff has no effect in a mode that also has a side.
 	ModeOff Mode = 0x800
 )
 
@@ -45,8 +45,8 @@ const (
 	knownBits = sideBits | flagBits | ModeOff
 )
 
-// normal returns m as [Cache.Mode] shows it: a side or ModeOff is always named, and
-// flags are kept while the cache is off.
+// normal returns m in the form that [Cache.Mode] returns: it always has a side or
+// ModeOff, and keeps its flags while the cache is off.
 func (m Mode) normal() Mode {
 	if m&sideBits == 0 {
 		return m&flagBits | ModeOff
@@ -54,7 +54,7 @@ func (m Mode) normal() Mode {
 	return m & (sideBits | flagBits)
 }
 
-// What the cache asks of a normal Mode.
+// These are for a normal Mode.
 
 func (m Mode) serverStores() bool    { return m&ModeServer != 0 }
 func (m Mode) internalAnswers() bool { return m&ModeServer != 0 && m&ModeNoInternalLookup == 0 }

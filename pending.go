@@ -51,8 +51,8 @@ func newPendingHellos(max int, closed *atomic.Uint64) *pendingHellos {
 	return &pendingHellos{max: max, closed: closed, changed: make(chan struct{}, 1), tally: newTally()}
 }
 
-// admit waits for a place, and returns raw as its holder; nil if ctx ends before.
-// Only one goroutine may call it.
+// admit waits for a place and returns raw as its holder, or nil if ctx ends first. Only
+// one goroutine may call it.
 func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
 	for {
 		taken, ask := p.takePlace()
@@ -72,8 +72,8 @@ func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
 	}
 }
 
-// takePlace takes a place if one is free. Otherwise it returns the connection that is
-// to be asked to leave, nil if there is none.
+// takePlace takes a place if one is free. Otherwise it returns a connection for the
+// caller to interrupt, or nil if no connection may be asked to leave.
 func (p *pendingHellos) takePlace() (taken bool, ask *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,8 +91,7 @@ func (p *pendingHellos) takePlace() (taken bool, ask *pendingHello) {
 	return false, ask
 }
 
-// oldest returns the oldest connection that may be asked to leave, nil if there is
-// none.
+// oldest returns the oldest connection that may be asked to leave, or nil.
 func (p *pendingHellos) oldest() *pendingHello {
 	now := time.Now()
 	for e := p.list.Front(); e != nil; e = e.Next() {
@@ -234,9 +233,9 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// sourceOf returns the address by which a client's connections are counted. In IPv6
-// it is the network of 64 bits, all of which a client has to itself. Connections
-// without an IP address are counted together.
+// sourceOf returns the address by which a client's connections are counted. For IPv6 it
+// is the /64 network, because one client usually has all of it. Connections without an
+// IP address are counted together.
 func sourceOf(addr net.Addr) netip.Addr {
 	if addr == nil {
 		return netip.Addr{}
@@ -254,7 +253,7 @@ func sourceOf(addr net.Addr) netip.Addr {
 
 // A tally counts connections by their address, and knows the largest count.
 type tally struct {
-	of   map[netip.Addr]int // connections by address, where there are any
+	of   map[netip.Addr]int // connections by address, without zeros
 	with map[int]int        // addresses by their number of connections
 	most int
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/halfshake/halfshake/internal/validity"
 )
 
-// A policy is what of a tls.Config decides whether a session may be resumed
-// under it. It belongs to one configuration in force: the one that the
-// application handed in, or the one that its GetConfigForClient returned for
-// this very connection.
+// A policy is the part of a tls.Config that decides whether a session may be resumed
+// under it. It belongs to the configuration in force for a connection: the one that the
+// application passed in, or the one that its GetConfigForClient returned.
 type policy struct {
 	config  *tls.Config
 	scope   string
 	scopeID ScopeID // of scope
 	trustID string
 
-	// failed is set where TrustID panicked: what it would have said is unknown.
+	// failed is set if TrustID panicked, so that trustID is unknown.
 	failed bool
 
-	// serverNotAfter is when the server's certificate expires, zero where it is not
-	// known before the handshake which one that is.
+	// serverNotAfter is when the server's certificate expires. It is zero if the
+	// certificate is not known before the handshake.
 	serverNotAfter time.Time
 }
 
-// policyOf returns the policy of a configuration as it is now; see kept.
+// policyOf returns the policy of a configuration. It does not copy the configuration;
+// see kept.
 func (c *Cache) policyOf(config *tls.Config) policy {
 	p := policy{config: config, scope: c.cfg.Scope, scopeID: c.scopeID, serverNotAfter: serverNotAfter(config)}
 	if trustID := c.cfg.TrustID; trustID != nil {
@@ -39,14 +39,15 @@ func (c *Cache) policyOf(config *tls.Config) policy {
 	return p
 }
 
-// kept returns the policy with a clone of its configuration, whatever the application
-// does to its own later.
+// kept returns the policy with a clone of its configuration, because the application may
+// change its own later.
 func (p policy) kept() policy {
 	p.config = p.config.Clone()
 	return p
 }
 
-// serverNotAfter returns when the only certificate of a configuration expires.
+// serverNotAfter returns when the certificate of a configuration expires. It returns the
+// zero time unless there is exactly one.
 func serverNotAfter(config *tls.Config) (notAfter time.Time) {
 	if len(config.Certificates) == 1 && config.GetCertificate == nil && len(config.Certificates[0].Certificate) > 0 {
 		_, notAfter, _ = validity.Of(config.Certificates[0].Certificate[0])
@@ -54,17 +55,17 @@ func serverNotAfter(config *tls.Config) (notAfter time.Time) {
 	return notAfter
 }
 
-// unscoped reports whether nothing names what a session may be used for, though
-// it must: client certificates are asked for, or TrustID failed. OpenSSL fails a
-// connection of the first kind (SSL_R_SESSION_ID_CONTEXT_UNINITIALIZED); here it
-// is not cached.
+// unscoped reports whether sessions must not be cached, because nothing names what they
+// may be used for: the configuration asks for client certificates without a scope or
+// trust id, or TrustID failed. In the first case OpenSSL fails the connection
+// (SSL_R_SESSION_ID_CONTEXT_UNINITIALIZED).
 func (p policy) unscoped() bool {
 	return p.failed || p.config.ClientAuth != tls.NoClientCert && p.scope == "" && p.trustID == ""
 }
 
-// digest names what a session may be resumed under. The parts carry their
-// lengths, so that no two different lists of them run together. It begins with the
-// ScopeID, which the rest covers too.
+// digest identifies what a session may be resumed under. Each part is hashed with its
+// length, so that different lists of parts have different digests. The digest begins
+// with the ScopeID; the rest covers the scope too.
 func (p policy) digest(serverName string) (d [sha256.Size]byte) {
 	b := make([]byte, 0, 128)
 	b = append(b, "halfshake scope 2"...)
@@ -78,9 +79,8 @@ func (p policy) digest(serverName string) (d [sha256.Size]byte) {
 	return d
 }
 
-// lowerASCII folds the case of a DNS name (RFC 4343), which is a matter of ASCII
-// letters alone: names are bytes that a client chose, and folding more would make
-// one of two.
+// lowerASCII lowers the ASCII letters of a DNS name (RFC 4343). A client chooses the
+// bytes of the name, and lowering other letters could make two names equal.
 func lowerASCII(name string) string {
 	b := []byte(name)
 	for i, c := range b {
@@ -91,7 +91,7 @@ func lowerASCII(name string) string {
 	return string(b)
 }
 
-// now is the time by which crypto/tls checks certificates under this policy.
+// now returns the time that crypto/tls uses to check certificates under this policy.
 func (p policy) now() time.Time {
 	if p.config.Time != nil {
 		return p.config.Time()
@@ -99,29 +99,28 @@ func (p policy) now() time.Time {
 	return time.Now()
 }
 
-// requiresCertificate reports whether no handshake completes without one.
+// requiresCertificate reports whether a handshake needs a client certificate.
 func (p policy) requiresCertificate() bool {
 	return p.config.ClientAuth == tls.RequireAnyClientCert || p.config.ClientAuth == tls.RequireAndVerifyClientCert
 }
 
-// verifiesCertificate reports whether a certificate that is sent must chain to
-// ClientCAs.
+// verifiesCertificate reports whether a client certificate must chain to ClientCAs.
 func (p policy) verifiesCertificate() bool { return p.config.ClientAuth >= tls.VerifyClientCertIfGiven }
 
-// checkConfig returns the policy of a configuration that the application hands
-// in, or says why nothing could resume, or nothing safely, under it.
+// checkConfig returns the policy of a configuration that the application passes in. It
+// returns an error if nothing could resume under it, or nothing could resume safely.
 func (c *Cache) checkConfig(config *tls.Config) (policy, error) {
 	switch mode := c.cfg.Mode; { // not the mode in force, which SetMode may change at any time
 	case config == nil:
-		return policy{}, errors.New("halfshake: the tls.Config is nil; hand in the server's own, with its certificates")
+		return policy{}, errors.New("halfshake: the tls.Config is nil; pass the server's own, with its certificates")
 	case mode&ModeClient != 0 && mode&ModeServer == 0:
 		return policy{}, errors.New("halfshake: Config.Mode is ModeClient, which caches nothing for a server; set ModeServer")
 	case mode&ModeServer != 0 && !mode.internalAnswers() && c.GetCallback() == nil:
-		return policy{}, errors.New("halfshake: Config.Mode has ModeNoInternalLookup and Callbacks.Get is nil, so that nothing can resume; set Get, or clear ModeNoInternalLookup")
+		return policy{}, errors.New("halfshake: Config.Mode has ModeNoInternalLookup and Callbacks.Get is nil, so nothing can resume; set Get, or clear ModeNoInternalLookup")
 	case config.SessionTicketsDisabled:
 		return policy{}, errors.New("halfshake: nothing can resume while SessionTicketsDisabled is set; clear it: Halfshake issues no stateless tickets")
 	case config.WrapSession != nil || config.UnwrapSession != nil:
-		return policy{}, errors.New("halfshake: the tls.Config has WrapSession or UnwrapSession set already; hand in one without them: the Cache sets both")
+		return policy{}, errors.New("halfshake: the tls.Config already has WrapSession or UnwrapSession set; pass one without them: the Cache sets both")
 	}
 	p := c.policyOf(config)
 	switch {

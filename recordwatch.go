@@ -5,28 +5,29 @@ import (
 	"sync/atomic"
 )
 
-// A watchedTransport is a transport below a *tls.Conn that the application drives,
-// which does not say when its handshake is complete. It watches the records instead.
-// Once VerifyConnection has run, each of these means that the client holds the keys:
+// A watchedTransport is the transport below a *tls.Conn of [Cache.NewListener]. A
+// *tls.Conn does not say when its handshake is complete, so the transport watches the
+// records instead. After VerifyConnection has run, each of these shows that the client
+// holds the keys:
 //
-//   - crypto/tls reads on after a whole record of application data, the type that
-//     encrypted records of TLS 1.3 have. It would not, had the record not opened.
-//   - In TLS 1.3 it writes something that is no alert. An alert is the only record of
-//     24 bytes that comes alone, and the last.
-//   - In TLS 1.2 it writes application data, or, in a full handshake, anything but an
-//     alert: its own ChangeCipherSpec comes after the client's Finished.
+//   - crypto/tls reads on after a whole record of application data, which is the type of
+//     every encrypted record in TLS 1.3. It would not if decryption had failed.
+//   - In TLS 1.3, crypto/tls writes something other than an alert. Only an alert is a
+//     single record of 24 bytes, and nothing follows it.
+//   - In TLS 1.2, crypto/tls writes application data, or, in a full handshake, anything
+//     but an alert: its ChangeCipherSpec comes after the client's Finished.
 //
-// It runs inside crypto/tls's locks, and calls nothing of the application's.
+// Its methods run under crypto/tls's locks, and call no application code.
 type watchedTransport struct {
 	*transport
 
-	// Of the goroutine that reads. crypto/tls has one at a time.
+	// Used by the goroutine that reads. crypto/tls has one at a time.
 	in recordReader
 
-	// Of the goroutine that writes, likewise.
+	// Used by the goroutine that writes. crypto/tls has one at a time.
 	wroteAlertSize bool
 
-	complete atomic.Bool // the handshake is, and has been told
+	complete atomic.Bool // the handshake is complete, and has been reported
 }
 
 const (
@@ -83,7 +84,7 @@ func (w *watchedTransport) seen() {
 type recordReader struct {
 	header          [recordHeaderSize]byte
 	have            int  // bytes of the header
-	left            int  // bytes of the record's content that are to come
+	left            int  // bytes of the record's content still to come
 	applicationData bool // a whole record of that type has been seen
 }
 

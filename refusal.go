@@ -2,16 +2,16 @@ package halfshake
 
 import "fmt"
 
-// A Refusal is a reason for which a session was not resumed, or a new one not
-// cached. Either way the client gets a full handshake and never a failed one.
+// A Refusal is the reason why a session was not resumed, or why a new session was not
+// cached. Either way the client gets a full handshake, never a failed one.
 type Refusal uint8
 
-// The rungs of the ladder, in the order in which they are climbed: the first
-// that applies is the one that is counted.
+// The reasons, in the order in which the cache checks them. The first that applies is
+// counted.
 const (
-	// RefusedWrongID: the Get callback answered with another session's.
+	// RefusedWrongID: the Get callback returned a session with another id.
 	RefusedWrongID Refusal = iota + 1
-	// RefusedRemoved: it, its lineage or everything of its Scope has been removed.
+	// RefusedRemoved: the session, its lineage or its whole Scope has been removed.
 	RefusedRemoved
 	// RefusedMalformed: the session's state cannot be decoded, contradicts the
 	// session, or holds no usable secret.
@@ -24,36 +24,36 @@ const (
 	// RefusedScope: made under another scope, server name, client-certificate
 	// policy or TrustID.
 	RefusedScope
-	// RefusedLineageAge: its lineage is older than MaxLineageAge, or, for a new
-	// session, of an age that cannot be told.
+	// RefusedLineageAge: its lineage is older than MaxLineageAge. For a new session
+	// also: the age of its lineage is unknown.
 	RefusedLineageAge
 	// RefusedExpired: its timeout has passed.
 	RefusedExpired
-	// RefusedCipherSuite: its suite is not one that this connection may use.
+	// RefusedCipherSuite: this connection may not use its cipher suite.
 	RefusedCipherSuite
-	// RefusedExtendedMasterSecret: a TLS 1.2 session made without it.
+	// RefusedExtendedMasterSecret: a TLS 1.2 session made without the extended master
+	// secret.
 	RefusedExtendedMasterSecret
 	// RefusedClientCertificate: the policy wants a client certificate and the
 	// session has none, or wants none and the session has one.
 	RefusedClientCertificate
-	// RefusedUntrusted: no chain of the client's certificate is valid now and
-	// ends in the roots that are trusted now.
+	// RefusedUntrusted: no chain of the client's certificate is valid now and ends in a
+	// root that is trusted now.
 	RefusedUntrusted
-	// RefusedVerifyPeerCertificate: the tls.Config's VerifyPeerCertificate said no, or
-	// panicked.
+	// RefusedVerifyPeerCertificate: the tls.Config's VerifyPeerCertificate returned an
+	// error, or panicked.
 	RefusedVerifyPeerCertificate
-	// RefusedUnauthorized: Config.Authorize said no, or panicked.
+	// RefusedUnauthorized: Config.Authorize returned false, or panicked.
 	RefusedUnauthorized
-	// RefusedNotAdmitted: the Admit callback said no, or panicked.
+	// RefusedNotAdmitted: the Admit callback returned false, or panicked.
 	RefusedNotAdmitted
 
 	// RefusedTooLarge: a new session of more than MaxSessionSize bytes.
 	RefusedTooLarge
-	// RefusedRemovalsFull: a new session, while there is no room to remember the
-	// removal of more.
+	// RefusedRemovalsFull: a new session, while the cache has no room to remember
+	// another removal.
 	RefusedRemovalsFull
-	// RefusedCallback: a callback failed or panicked, so that what it should
-	// have answered is missing.
+	// RefusedCallback: a callback failed or panicked, so its answer is missing.
 	RefusedCallback
 
 	endOfRefusals
@@ -88,7 +88,7 @@ func (r Refusal) String() string {
 	return "none"
 }
 
-// MarshalText returns String, so that a map by reason encodes to JSON by name.
+// MarshalText returns String, so that a map of reasons encodes to JSON with their names.
 func (r Refusal) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.

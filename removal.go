@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A ScopeID stands for a [Config.Scope], of which it is a digest: every session of
-// the same Scope has the same, whatever its server name and policy.
+// A ScopeID is a digest of a [Config.Scope]. All sessions of one Scope have the same
+// ScopeID, whatever their server name and policy.
 type ScopeID [8]byte
 
 func scopeIDOf(scope string) ScopeID {
@@ -21,16 +21,16 @@ func scopeIDOf(scope string) ScopeID {
 // those of one Scope whose lineages began no later than a given time.
 // [Callbacks.End] receives it.
 type Removal struct {
-	// Lineage is the lineage that has ended, zero where a Scope has.
+	// Lineage is the lineage that has ended. It is zero if a Scope has ended.
 	Lineage Lineage
 
-	// Scope and Before say which sessions have ended where Lineage is zero: those
-	// of this Scope whose lineage began at Before, in milliseconds, or earlier.
+	// Scope and Before say which sessions have ended if Lineage is zero: those of this
+	// Scope whose lineage began at Before or earlier, to the millisecond.
 	Scope  ScopeID
 	Before time.Time
 
-	// Until is when the last session that the Removal names has expired: the
-	// record of the Removal can be dropped then.
+	// Until is when the last session that the Removal names has expired. The record of
+	// the Removal can be dropped then.
 	Until time.Time
 }
 

@@ -11,24 +11,24 @@ import (
 	"github.com/halfshake/halfshake/internal/tombstone"
 )
 
-// removals is what a Cache remembers of what was removed. A look-up that is in
-// flight, here or in the external cache, may still hold a copy; nothing that comes of
-// it is resumed or stored.
+// removals remembers what a Cache has removed. A look-up in flight, here or in the
+// external cache, may still return a removed session. The Cache then neither resumes nor
+// stores it.
 type removals struct {
 	removed  *tombstone.Set[string]  // sessions, by id
 	lineages *tombstone.Set[Lineage] // lineages
-	floor    atomic.Int64            // every lineage that began then, in Unix milliseconds, or earlier; 0 for none
-	sweeping job                     // which takes out the sessions of removed lineages
+	floor    atomic.Int64            // in Unix milliseconds: all lineages that began then or earlier are removed; 0 for none
+	sweeping job                     // removes the sessions of removed lineages
 
 	mu      sync.Mutex
-	pending []Removal // that the End callback has not recorded
+	pending []Removal // not yet recorded by the End callback
 }
 
 const (
-	// maxTombstones bounds what is remembered of the removals of operators, and of
-	// those that clients cause, each.
+	// maxTombstones bounds the removals by operators that are remembered, and equally
+	// the removals that clients cause.
 	maxTombstones = 65536
-	// settledTombstones are kept for look-ups in flight.
+	// settledTombstones bounds the tombstones that are kept only for look-ups in flight.
 	settledTombstones = 8192
 	// maxPendingEnds bounds the removals that wait for the End callback.
 	maxPendingEnds = 1024
@@ -41,8 +41,8 @@ func newRemovals() removals {
 	}
 }
 
-// lineageRemoved reports whether the session's lineage has been removed, by itself or
-// with everything of its age.
+// lineageRemoved reports whether the session's lineage has been removed, by itself or by
+// the floor.
 func (c *Cache) lineageRemoved(s *Session) bool {
 	floor := c.floor.Load()
 	return floor > 0 && s.lineage.milli() <= floor || c.lineages.Holds(s.lineage)
@@ -54,10 +54,10 @@ func (c *Cache) isRemoved(s *Session, asked tombstone.Mark) bool {
 	return c.removed.Has(s.id, asked) || c.lineageRemoved(s)
 }
 
-// Remove removes the session of the same id from the internal cache. It returns
-// false if there is none, and calls the Remove callback all the same, so that an
-// external copy goes too. A nil session is not there. Sessions that descend from it
-// stay: [Cache.RemoveLineage] removes those as well.
+// Remove removes the session with the same id from the internal cache. If the cache does
+// not hold it, Remove returns false, but still calls the Remove callback so that an
+// external copy is deleted too. For a nil session it only returns false. Sessions that
+// descend from s stay; [Cache.RemoveLineage] removes those as well.
 func (c *Cache) Remove(s *Session) bool {
 	if s == nil || !validID(s.id) {
 		return false
@@ -67,9 +67,9 @@ func (c *Cache) Remove(s *Session) bool {
 	return c.remove(ctx, s, CauseExplicit)
 }
 
-// remove takes the session of s's id out of the internal cache and calls the
-// Remove callback, with s itself where the cache held none. The tombstone comes
-// first, so that no look-up in flight brings the session back.
+// remove takes the session with s's id out of the internal cache and calls the Remove
+// callback, with s itself if the cache does not hold it. It adds the tombstone first, so
+// that no look-up in flight brings the session back.
 func (c *Cache) remove(ctx context.Context, s *Session, cause Cause) bool {
 	c.bury(s, cause)
 	held, ok := c.internal.Remove(s.id)
@@ -80,9 +80,9 @@ func (c *Cache) remove(ctx context.Context, s *Session, cause Cause) bool {
 	return ok
 }
 
-// decline removes a session that the New callback did not want. Remove is told only
-// where the session had been stored inside. The New callback may have stored it all
-// the same, so its tombstone stays.
+// decline removes a session for which the New callback returned false. It calls Remove
+// only if the session had been stored in the internal cache. Otherwise the tombstone
+// stays while Get is set, because the New callback may have stored the session anyway.
 func (c *Cache) decline(ctx context.Context, s *Session, stored bool) {
 	c.bury(s, CauseDeclined)
 	if c.internal.Drop(sessionEntry{s}) || stored {
@@ -98,34 +98,34 @@ func (c *Cache) bury(s *Session, cause Cause) {
 	}, c.now()))
 }
 
-// raiseFloor takes over the floors that took the place of tombstones. A Cache has one
-// Scope.
+// raiseFloor raises the floor to those that have replaced tombstones. A Cache has a
+// single Scope.
 func (c *Cache) raiseFloor(raised map[tombstone.Scope]int64) {
 	for _, floor := range raised {
 		raise(&c.floor, floor)
 	}
 }
 
-// settle says that the application has been told of a removal. What an operator
-// removed stays refused until it would have expired where there is an external cache,
-// which may answer with a copy.
+// settle settles the tombstone of s if the application has been told of the removal. With
+// an external cache, which may still return a copy, a session that an operator removed
+// stays refused until it would have expired.
 func (c *Cache) settle(told bool, s *Session, cause Cause) {
 	if told && !(cause.byOperator() && c.GetCallback() != nil) {
 		c.removed.Settle(s.id)
 	}
 }
 
-// byOperator reports whether no client can bring the cause about.
+// byOperator reports whether only an operator, and no client, can cause the removal.
 func (c Cause) byOperator() bool { return c == CauseExplicit || c == CauseRevoked }
 
-// RemoveLineage removes every session of the lineage: from now on none resumes, also
-// none whose look-up is in flight, and what a handshake under way makes of one is not
-// stored. The internal cache gives its sessions back soon after, and Remove is told of
-// each, with [CauseRevoked].
+// RemoveLineage removes every session of the lineage. From now on none of them resumes,
+// even if its look-up is in flight, and no new session made from them is stored. The
+// internal cache drops its sessions soon after and calls Remove for each, with
+// [CauseRevoked].
 //
-// It returns the error of the End callback, which records the removal for the
-// external cache, other machines and the time after a restart. After an error the
-// removal holds in this process; the Cache goes on trying to record it, and
+// RemoveLineage returns the error of the End callback, which records the removal for the
+// external cache, for other machines and beyond a restart. After an error the removal
+// holds in this process. The Cache goes on trying to record it, and
 // [Stats.RemovalsPending] counts it until then.
 func (c *Cache) RemoveLineage(l Lineage) error {
 	now := c.now()
@@ -135,10 +135,12 @@ func (c *Cache) RemoveLineage(l Lineage) error {
 	return c.end(Removal{Lineage: l, Scope: c.scopeID, Until: until})
 }
 
-// Flush removes the sessions that have expired at now, those nearest to their
-// expiry first, and returns how many there were. The zero time removes every session
-// of this Cache's Scope, in the external cache too, and returns how many the internal
-// cache held; if the End callback cannot record that, [Stats.RemovalsPending] says so.
+// Flush removes the sessions that have expired at now, those that expired first before
+// the others, and returns how many it removed.
+//
+// With the zero time, Flush removes every session of this Cache's Scope, in the external
+// cache too, and returns how many the internal cache held. If the End callback cannot
+// record that, [Stats.RemovalsPending] counts it.
 func (c *Cache) Flush(now time.Time) (n int) {
 	ctx, cancel := c.callbackContext()
 	defer cancel()
@@ -168,7 +170,8 @@ func (c *Cache) flushAll(ctx context.Context) (n int) {
 	return n
 }
 
-// end has the End callback record a removal, and those before it that it could not.
+// end has the End callback record a removal. If that succeeds, it retries the removals
+// that failed earlier.
 func (c *Cache) end(r Removal) error {
 	ctx, cancel := c.callbackContext()
 	defer cancel()
@@ -183,8 +186,8 @@ func (c *Cache) end(r Removal) error {
 	return err
 }
 
-// postpone keeps a removal that End has not recorded. Of too many, the oldest are
-// forgotten here: they hold in this process all the same.
+// postpone keeps a removal that End has not recorded. If there are too many, it forgets
+// the oldest, which still holds in this process.
 func (c *Cache) postpone(r Removal) {
 	c.removals.mu.Lock()
 	defer c.removals.mu.Unlock()
@@ -194,7 +197,7 @@ func (c *Cache) postpone(r Removal) {
 	c.pending = append(c.pending, r)
 }
 
-// retryEnds has the End callback record what it could not before.
+// retryEnds has the End callback record the removals that failed earlier.
 func (c *Cache) retryEnds(ctx context.Context) {
 	c.removals.mu.Lock()
 	again := c.pending
@@ -213,7 +216,8 @@ func (c *Cache) pendingEnds() int {
 	return len(c.pending)
 }
 
-// closeRemovals makes a last attempt, and says what is left.
+// closeRemovals makes a last attempt to record removals, and returns an error if some are
+// left.
 func (c *Cache) closeRemovals(ctx context.Context) error {
 	c.retryEnds(ctx)
 	if n := c.pendingEnds(); n > 0 {
@@ -222,7 +226,7 @@ func (c *Cache) closeRemovals(ctx context.Context) error {
 	return nil
 }
 
-// sweep takes the sessions of removed lineages out of the internal cache.
+// sweep removes the sessions of removed lineages from the internal cache.
 func (c *Cache) sweep() {
 	ctx, cancel := c.callbackContext()
 	defer cancel()

@@ -11,20 +11,20 @@ import (
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
-// A proposal is the id that a client wants to resume, and the handshake in which it
-// does. Every engine's proposals go through [Cache.lookup], the one door; wolfSSL's
-// CVE-2026-11703 is what happens with two.
+// A proposal is a handshake and the session id that its client wants to resume. Every
+// engine's proposals go through [Cache.lookup]. wolfSSL decided this in two places:
+// CVE-2026-11703.
 type proposal struct {
 	*handshake
 	id []byte
 
-	// suite is the one that was chosen, 0 while none is (TLS 1.2).
+	// suite is the chosen cipher suite, or 0 if none has been chosen yet (TLS 1.2).
 	suite uint16
 }
 
-// lookup returns the session that the client may resume, or nil. What a client that
-// has proved nothing sends costs one look-up, and removes nothing but a session that
-// nobody can resume any more, or one that allows early data.
+// lookup returns the session that the client may resume, or nil. The client has proved
+// nothing yet. Its proposal costs one look-up, and removes only a session that nobody can
+// resume any more or one that allows early data.
 func (c *Cache) lookup(p proposal) *found {
 	if c.closed.Load() {
 		return nil
@@ -64,10 +64,10 @@ func (c *Cache) find(p proposal) *found {
 	return &found{Session: s}
 }
 
-// refuse is the ladder: the first reason for which f must not be resumed, or 0. It
-// is the only place where that is decided, for every engine, protocol version and
-// source of sessions. It decodes the session's state on the way. What would need the
-// client's proof is not here, and only the last rungs change anything.
+// refuse is the ladder: it returns the first reason why f must not be resumed, or 0. It
+// is the only place that decides this, for every engine, protocol version and source of
+// sessions. It also decodes the session's state. No rung relies on the client's proof,
+// and only the last rungs change anything.
 func (c *Cache) refuse(p proposal, f *found) Refusal {
 	s, config := f.Session, p.policy.config
 	// Never hand one client's keys and identity to another because an external
@@ -78,8 +78,8 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	if c.isRemoved(s, p.asked) {
 		return RefusedRemoved
 	}
-	// The secret has the length that the version gives it (RFC 5246 section 8.1,
-	// RFC 8446 section 4.6.1), and one of zeros is everybody's. CVE-2026-34873
+	// The secret must have the length that the version requires (RFC 5246 section 8.1,
+	// RFC 8446 section 4.6.1). A secret of zeros is known to everybody. CVE-2026-34873
 	// (Mbed TLS), CVE-2020-13777 (GnuTLS).
 	state, err := sessionstate.Parse(s.state)
 	if err != nil || state.Version != s.version || state.CipherSuite != s.suite || !usableSecret(state) {
@@ -91,7 +91,7 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	if s.version != p.info.Version {
 		return RefusedVersion
 	}
-	// Client certificates are good for nothing that has no name.
+	// Do not accept client certificates unless a scope names what they are good for.
 	// SSL_CTX_set_session_id_context(3).
 	if p.policy.unscoped() {
 		return RefusedUnscoped
@@ -102,14 +102,14 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	if s.scope != p.policy.digest(p.info.ServerName) {
 		return RefusedScope
 	}
-	// Keying material has a total lifetime, however often it is renewed. RFC 9846
+	// Limit the total lifetime of keying material, however often it is renewed. RFC 9846
 	// section 4.6.1.
 	now, hasCertificate := c.now(), len(state.Certificates) > 0
 	if maxAge := c.cfg.maxLineageAge(hasCertificate); maxAge > 0 && now.Sub(s.LineageStart()) > maxAge {
 		return RefusedLineageAge
 	}
-	// Its timeout is over (SSL_CTX_set_timeout(3)), or the seven days of RFC 8446
-	// section 4.6.1, which crypto/tls checks too.
+	// Never resume after the session's timeout (SSL_CTX_set_timeout(3)), or after the
+	// seven days of RFC 8446 section 4.6.1, which crypto/tls also checks.
 	if s.expiredAt(now) || p.policy.now().Sub(time.Unix(int64(state.CreatedAt), 0)) > MaxTimeout {
 		return RefusedExpired
 	}
@@ -123,9 +123,9 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	if s.version == tls.VersionTLS12 && !state.ExtendedMasterSecret {
 		return RefusedExtendedMasterSecret
 	}
-	// A certificate is there if it is required, and only if it is asked for.
-	// crypto/tls asks this of a ticket too; here it holds for every engine, and
-	// comes before Admit. CVE-2025-68121.
+	// The session must have a client certificate if the policy requires one, and must
+	// not have one if the policy does not ask for it. crypto/tls checks this for tickets
+	// too; here it holds for every engine, before Admit. CVE-2025-68121.
 	if p.policy.requiresCertificate() && !hasCertificate ||
 		hasCertificate && config.ClientAuth == tls.NoClientCert {
 		return RefusedClientCertificate
@@ -137,8 +137,8 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 			return RefusedUntrusted
 		}
 	}
-	// crypto/tls does not ask VerifyPeerCertificate on resumption; a client that it
-	// would refuse today gets a full handshake, and is refused there.
+	// crypto/tls does not call VerifyPeerCertificate on resumption. A client that the
+	// function refuses today gets a full handshake, which then refuses it.
 	if config.VerifyPeerCertificate != nil && config.ClientAuth != tls.NoClientCert &&
 		!c.cfg.SkipVerifyPeerCertificate && !c.callVerifyPeerCertificate(p, f, chains) {
 		return RefusedVerifyPeerCertificate
@@ -150,15 +150,15 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	if !c.callAdmit(p.handshake, s) || state.EarlyData && !c.takeOnce(f) {
 		return RefusedNotAdmitted
 	}
-	if c.isRemoved(s, p.asked) { // meanwhile
+	if c.isRemoved(s, p.asked) { // while the callbacks ran
 		return RefusedRemoved
 	}
 	return 0
 }
 
-// takeOnce takes a session that allows early data out of the one place that decides
-// who resumes it (RFC 8446 section 8.1): the external cache, where Admit has taken
-// it, or else the internal cache.
+// takeOnce ensures that a session that allows early data resumes once (RFC 8446 section
+// 8.1). With an external cache, Admit has taken the session out of it already. Otherwise
+// takeOnce takes it out of the internal cache.
 func (c *Cache) takeOnce(f *found) bool {
 	if c.GetCallback() != nil {
 		return c.cfg.Callbacks.Admit != nil
@@ -166,8 +166,8 @@ func (c *Cache) takeOnce(f *found) bool {
 	return c.internal.Drop(sessionEntry{f.Session})
 }
 
-// usableSecret reports whether the secret has the length that its version and
-// suite give it, and is not all zeros.
+// usableSecret reports whether the secret has the length that its version and suite
+// require, and is not all zeros.
 func usableSecret(state *sessionstate.State) bool {
 	want := 48 // RFC 5246 section 8.1
 	if state.Version >= tls.VersionTLS13 {
@@ -176,7 +176,7 @@ func usableSecret(state *sessionstate.State) bool {
 	return len(state.Secret) == want && slices.Max(state.Secret) != 0
 }
 
-// pskSize is the length of the hash of a TLS 1.3 suite, and so of its PSKs.
+// pskSize returns the hash length of a TLS 1.3 suite, which is also the length of its PSKs.
 func pskSize(suite uint16) int {
 	if suite == tls.TLS_AES_256_GCM_SHA384 {
 		return 48
@@ -184,9 +184,9 @@ func pskSize(suite uint16) int {
 	return 32
 }
 
-// suiteMayResume reports whether the session's suite fits the connection: in TLS
-// 1.3 the hash of the one that was chosen; in TLS 1.2 the very suite, which both
-// sides must still allow.
+// suiteMayResume reports whether the connection may use the session's suite. In TLS 1.3
+// its hash must be that of the chosen suite. In TLS 1.2 both sides must still allow the
+// suite itself.
 func suiteMayResume(p proposal, s *Session) bool {
 	if s.version >= tls.VersionTLS13 {
 		return pskSize(s.suite) == pskSize(p.suite)
@@ -195,8 +195,8 @@ func suiteMayResume(p proposal, s *Session) bool {
 		(p.offered == nil || slices.Contains(p.offered, s.suite))
 }
 
-// refused counts and logs a refusal, and takes out of the cache what nobody can
-// resume any more.
+// refused counts and logs a refusal. It removes the session if nobody can resume it any
+// more.
 func (c *Cache) refused(h *handshake, f *found, r Refusal) {
 	c.counters.refuse(r)
 	now := c.now()
@@ -214,8 +214,8 @@ func (c *Cache) refused(h *handshake, f *found, r Refusal) {
 	}
 }
 
-// drop removes this very session from the internal cache and tells the application,
-// also of one that came from the external cache.
+// drop removes this very session from the internal cache and calls Remove. It also calls
+// Remove for a session from the external cache.
 func (h *handshake) drop(f *found, cause Cause) {
 	if h.cache.internal.Drop(sessionEntry{f.Session}) || !f.internal {
 		h.removing(func(ctx context.Context) { h.cache.callRemove(ctx, cause, f.Session) })

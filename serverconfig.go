@@ -8,22 +8,25 @@ import (
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
-// ServerConfig returns a clone of base whose sessions live in the cache; it is
-// for net/http, gRPC, quic-go: whatever takes a *tls.Config. A GetConfigForClient
-// in base goes on to work, and the configurations that it returns use the cache
-// too, each under its own policy; one that sets WrapSession or UnwrapSession
-// itself is left as it is, and nothing resumes under one that sets
+// ServerConfig returns a clone of base whose sessions live in the cache. It is for
+// net/http, gRPC, quic-go and everything else that takes a *tls.Config.
+//
+// If base has a GetConfigForClient, the configurations that it returns use the cache
+// too, each under its own policy. A returned configuration that sets WrapSession or
+// UnwrapSession itself is left unchanged, and nothing resumes under one that sets
 // SessionTicketsDisabled.
 //
-// The policy is that of base as it is now: to change ClientAuth, ClientCAs or
-// CipherSuites later, change base and call ServerConfig again, or return another
-// configuration from GetConfigForClient.
+// The cache uses base as it is now. To change ClientAuth, ClientCAs or CipherSuites
+// later, change base and call ServerConfig again, or return another configuration from
+// GetConfigForClient.
 //
-// It is an error if nothing could resume under base, if it asks for client
-// certificates while neither Config.Scope nor Config.TrustID names what they are
-// good for, and if Config.SessionIDs is set, which needs [Cache.NewListener] or
-// [Cache.Server]; the table in the package's documentation has what else only these
-// can do. The clone always has a GetConfigForClient, so net/http does not miss a
+// ServerConfig returns an error if nothing could resume under base, or if base asks for
+// client certificates while neither Config.Scope nor Config.TrustID names what they are
+// good for. It also returns an error if Config.SessionIDs is set, which needs
+// [Cache.NewListener] or [Cache.Server]. The table in the package documentation shows
+// what else only these two can do.
+//
+// The clone always has a GetConfigForClient, so net/http does not report a missing
 // certificate before the first handshake.
 func (c *Cache) ServerConfig(base *tls.Config) (*tls.Config, error) {
 	p, err := c.checkConfig(base)
@@ -31,25 +34,26 @@ func (c *Cache) ServerConfig(base *tls.Config) (*tls.Config, error) {
 		return nil, err
 	}
 	if c.cfg.SessionIDs != SessionIDsOff {
-		return nil, errors.New("halfshake: Config.SessionIDs cannot be served through a tls.Config; use NewListener or Server, or leave it SessionIDsOff")
+		return nil, errors.New("halfshake: Config.SessionIDs does not work through a tls.Config; use NewListener or Server, or set SessionIDsOff")
 	}
 	return c.hooked(base, p, sharedHandshakes{c}, false), nil
 }
 
-// sharedHandshakes are those of a configuration that serves many connections at once.
+// sharedHandshakes finds the handshakes of a configuration that serves many connections
+// at once.
 type sharedHandshakes struct{ cache *Cache }
 
 func (s sharedHandshakes) begin(hello *tls.ClientHelloInfo) {
 	if k, ok := nameKey(hello.ServerName); ok {
 		h := s.cache.newHandshake(policy{})
-		h.begin(hello.Context(), hello.Conn, nil) // not a list of 64 kB, for a handshake that fails
+		h.begin(hello.Context(), hello.Conn, nil) // do not keep a list of up to 64 kB if the handshake fails
 		h.info.ServerName = hello.ServerName
 		s.cache.join.put(k, &sharedHandshake{handshake: h})
 	}
 }
 
-// find makes a handshake where none is remembered. Without a server name, the up to
-// five identities of a TLS 1.3 ClientHello cannot be told to be of one handshake.
+// find makes a handshake if none is remembered. Without a server name it cannot tell that
+// the identities of a TLS 1.3 ClientHello, up to five, belong to one handshake.
 func (s sharedHandshakes) find(cs tls.ConnectionState, secret func() []byte) hookedHandshake {
 	j := s.cache.join
 	k, named := nameKey(cs.ServerName)
@@ -73,17 +77,17 @@ func (s sharedHandshakes) find(cs tls.ConnectionState, secret func() []byte) hoo
 	return h
 }
 
-// A sharedHandshake is one of them. Its engine never shows the client's Finished:
-// what it does not show, another event has to imply.
+// A sharedHandshake is one of them. crypto/tls does not show it the client's Finished, so
+// other events have to imply it.
 type sharedHandshake struct {
 	*handshake
 	certificates       []*x509.Certificate // of the session that is being resumed
-	wasTicketed, wasOK bool                // the hooks that have been called
+	wasTicketed, wasOK bool                // whether ticketed and agreed were called
 }
 
 func (h *sharedHandshake) events() *handshake { return h.handshake }
 
-// proposed remembers the handshake by what of the session the later hooks are shown.
+// proposed remembers the handshake by the parts of the session that later hooks see.
 func (h *sharedHandshake) proposed(f *found, ss *tls.SessionState) {
 	h.parent = h.parent.withoutSecret() // a handshake that fails is remembered for a while
 	if _, named := nameKey(h.info.ServerName); named {
@@ -98,10 +102,10 @@ func (h *sharedHandshake) proposed(f *found, ss *tls.SessionState) {
 	}
 }
 
-// ticketed gives the session that was made what its ticket implies: in TLS 1.2 a full
-// handshake is complete but for the server's Finished; in QUIC a ticket comes after
-// the handshake; and a client certificate has proved itself with a signature over
-// this very handshake.
+// ticketed records what a ticket implies. In TLS 1.2, only the server's Finished is
+// missing when a full handshake sends its ticket. In QUIC, a ticket comes after the
+// handshake. In a full handshake of TLS 1.3, a client with a certificate has already
+// signed this very handshake.
 func (h *sharedHandshake) ticketed(cs tls.ConnectionState) {
 	full12 := cs.Version < tls.VersionTLS13 && !cs.DidResume
 	signed := cs.Version >= tls.VersionTLS13 && !cs.DidResume && len(cs.PeerCertificates) > 0
@@ -109,8 +113,8 @@ func (h *sharedHandshake) ticketed(cs tls.ConnectionState) {
 	case cs.HandshakeComplete || full12 || signed:
 		h.proved(cs.DidResume)
 	case issued != nil && cs.DidResume && h.vouched():
-		// Nothing here will say that this client is alive. A ClientHello that was
-		// recorded and is played again gets one such session at the most.
+		// No later event will prove that the client is live. A replayed ClientHello
+		// gets at most one such session.
 		h.cache.internal.Promote(sessionEntry{issued})
 	}
 	h.wasTicketed = true

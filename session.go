@@ -15,19 +15,20 @@ import (
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
-// A Session is what a client may resume: OpenSSL's SSL_SESSION. It holds the
-// resumable secret, what was agreed when the session was made, and the scope it
-// may be resumed under.
+// A Session is the state that a client may resume: OpenSSL's SSL_SESSION. It holds the
+// resumable secret, the parameters negotiated when it was made, and the scope it may be
+// resumed under.
 //
-// A Session never changes, and so is safe for concurrent use. To change one,
-// encode it, change the encoding, parse it and [Cache.Add] the result. The internal
-// cache keeps bytes and makes a Session of them each time, so that two pointers may
-// be of one session: compare ids. Its
-// formatted and logged forms carry neither its id nor its secret; the slices
-// that its methods return are copies.
+// A Session never changes, and so is safe for concurrent use. To modify one, encode it,
+// change the encoding, parse it and [Cache.Add] the result. The internal cache keeps
+// bytes and decodes them anew each time. Two pointers may therefore be the same session:
+// compare ids.
+//
+// The formatted and logged forms of a Session contain neither its id nor its secret. The
+// slices that its methods return are copies.
 type Session struct {
-	// serial tells this session from another of the same id. Every object that
-	// the internal cache makes of a session has the same.
+	// serial distinguishes this session from others with the same id. Every Session
+	// that the internal cache decodes from one entry has the same serial.
 	serial uint64
 
 	id               string
@@ -37,15 +38,15 @@ type Session struct {
 	serverName, alpn string
 	scope            [32]byte
 	state            []byte // of crypto/tls, verbatim
-	fields           []byte // of the encoding, that no one here knows
+	fields           []byte // of the encoding; their kinds are unknown here
 
 	// proved is set once the client's Finished has been verified; nil for a
 	// session that was decoded.
 	proved *atomic.Bool
 }
 
-// Bounds of a session. MaxIDSize is that of TLS 1.2's session_id field (RFC
-// 5246 section 7.4.1.2), and so of every id here; see CVE-2002-0656.
+// Bounds of a session. MaxIDSize is the limit of TLS 1.2's session_id field (RFC 5246
+// section 7.4.1.2) and applies to every id here; see CVE-2002-0656.
 const (
 	// MaxIDSize is the length in bytes of the longest session id.
 	MaxIDSize = 32
@@ -58,11 +59,11 @@ var lastSerial atomic.Uint64
 
 func nextSerial() uint64 { return lastSerial.Add(1) }
 
-// ID returns the session id, 1 to 32 bytes. It is a bearer's name for the
-// session: keep it out of logs, and use [Session.Ref] there.
+// ID returns the session id, 1 to 32 bytes. Keep it out of logs, because a client can
+// offer any id that it knows. Use [Session.Ref] there.
 func (s *Session) ID() []byte { return []byte(s.id) }
 
-// Ref names the session in logs and answers without giving its id away: the
+// Ref identifies the session in logs and answers without revealing its id. It is the
 // first 16 hexadecimal digits of a digest of the id.
 func (s *Session) Ref() string { return refOf(s.id) }
 
@@ -73,28 +74,28 @@ func refOf(id string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// Created returns when the session was established, or, under [ModeUpdateTime], last
-// used; in whole seconds.
+// Created returns when the session was established, or last used under
+// [ModeUpdateTime], in whole seconds.
 func (s *Session) Created() time.Time { return time.Unix(s.created, 0) }
 
 // Expires returns the last second in which the session may be resumed.
 func (s *Session) Expires() time.Time { return time.Unix(s.expires, 0) }
 
-// Lineage returns the name of the full handshake from which the session descends
-// through resumptions.
+// Lineage identifies the full handshake from which the session descends through
+// resumptions.
 func (s *Session) Lineage() Lineage { return s.lineage }
 
 // LineageStart returns when that handshake took place, to the millisecond.
 func (s *Session) LineageStart() time.Time { return s.lineage.Start() }
 
-// Proved reports whether the client of the handshake that made the session has
-// completed it, as far as the engine can tell: until then it has proved nothing. It
-// may turn from false to true, and is false for a session that was decoded.
+// Proved reports whether the client has completed the handshake that made the session, as
+// far as the engine can tell. Until then the client has proved nothing. Proved may turn
+// from false to true. It is false for a session that was decoded.
 func (s *Session) Proved() bool { return s.proved != nil && s.proved.Load() }
 
-// EarlyData reports whether a client may send early data (0-RTT) with the session,
-// which only QUIC does: such a session is resumed once, whether or not early data
-// comes (RFC 8446 section 8.1).
+// EarlyData reports whether a client may send early data (0-RTT) with the session. Only
+// QUIC allows it. Such a session resumes once, whether or not early data is sent (RFC
+// 8446 section 8.1).
 func (s *Session) EarlyData() bool {
 	st, err := sessionstate.Parse(s.state)
 	return err == nil && st.EarlyData
@@ -119,9 +120,9 @@ func (s *Session) Scope() [32]byte { return s.scope }
 // ScopeID returns the digest of the [Config.Scope] that the session was made under.
 func (s *Session) ScopeID() ScopeID { return ScopeID(s.scope[:len(ScopeID{})]) }
 
-// PeerCertificates returns the client's certificates, leaf first, parsed anew at
-// each call; nil if it sent none, or if this release of Go cannot decode the
-// session.
+// PeerCertificates returns the client's certificates, leaf first. It parses them at each
+// call. It returns nil if the client sent none, or if this release of Go cannot decode
+// the session.
 func (s *Session) PeerCertificates() []*x509.Certificate {
 	st, err := sessionstate.Parse(s.state)
 	if err != nil || len(st.Certificates) == 0 {
@@ -134,8 +135,8 @@ func (s *Session) PeerCertificates() []*x509.Certificate {
 	return certs
 }
 
-// sessionEntry is a Session as the internal cache takes it and gives it back; see
-// sessioncache.Value. The cache keeps the id and the body of the encoding.
+// sessionEntry adapts a Session to the internal cache; see sessioncache.Value. The cache
+// keeps the id and the body of the encoding.
 type sessionEntry struct{ *Session }
 
 func (e sessionEntry) Key() string         { return e.id }
@@ -147,18 +148,17 @@ func (e sessionEntry) AppendRecord(b []byte) []byte {
 	return e.appendBody(slices.Grow(b, e.bodySize()))
 }
 
-// decodeEntry makes the same session again: it has the serial of the one that went
-// in.
+// decodeEntry decodes an entry of the internal cache. The session has the serial of the
+// one that was put in.
 func decodeEntry(serial uint64, id, body []byte) sessionEntry {
 	s := &Session{serial: serial, id: stringOf(id)}
 	if !s.readBody(body) {
-		panic("halfshake: internal error: the internal cache returned what it was not given")
+		panic("halfshake: internal error: the internal cache returned a record that does not decode")
 	}
 	return sessionEntry{s}
 }
 
-// expiredAt reports whether the session's time is over: at its very last second
-// it is not.
+// expiredAt reports whether the session has expired. It has not at its last second.
 func (s *Session) expiredAt(now time.Time) bool { return now.After(s.Expires()) }
 
 // renewed returns the same session, with its timeout counted from now.
@@ -169,8 +169,8 @@ func (s *Session) renewed(now time.Time) *Session {
 	return &r
 }
 
-// The forms of a session in text. Their receiver is a value, so that a Session
-// that was copied by mistake is covered too.
+// The text forms of a session. Their receiver is a value, so that they also apply to a
+// Session that was copied by mistake.
 
 // String returns the session's ref, version and expiry.
 func (s Session) String() string {
@@ -183,7 +183,7 @@ func (s Session) GoString() string { return s.String() }
 // Format writes the same as String for every verb.
 func (s Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// LogValue is a group of the ref, the lineage and what is public about the session.
+// LogValue returns the ref, lineage, version and expiry as a group.
 func (s Session) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("ref", s.Ref()), slog.String("lineage", s.lineage.String()), slog.String("version", versionName(s.version)),
 		slog.Time("expires", s.Expires()))

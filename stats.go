@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Stats are the counters of a [Cache] since it was made: OpenSSL's of
-// SSL_CTX_sess_number(3), by the same names in JSON, and one for each reason of
-// refusal. They are read one by one, so a snapshot taken during a handshake may
-// be one apart from itself.
+// Stats are the counters of a [Cache] since it was made: those of OpenSSL's
+// SSL_CTX_sess_number(3), with the same names in JSON, and one for each [Refusal]. They
+// are read one by one, so in a snapshot taken during a handshake two related counters
+// may differ by one.
 type Stats struct {
-	// Number is how many sessions the internal cache holds now, and Bytes what
-	// they are accounted at.
+	// Number is how many sessions the internal cache holds now. Bytes is how much
+	// memory it accounts for them.
 	Number uint64 `json:"number"`
 	Bytes  uint64 `json:"bytes"`
 
@@ -19,24 +19,22 @@ type Stats struct {
 	ConnectGood        uint64 `json:"connect_good"`
 	ConnectRenegotiate uint64 `json:"connect_renegotiate"`
 
-	// Accept counts the ClientHellos that a server of this cache read,
-	// AcceptGood the handshakes that were completed: counted when the client's
-	// Finished is verified, and under [Cache.ServerConfig] before, at
-	// VerifyConnection. There is no renegotiation
-	// in a server on crypto/tls, so AcceptRenegotiate stays 0.
+	// Accept counts the ClientHellos that servers of this cache read. AcceptGood counts
+	// completed handshakes, when the client's Finished is verified. Under
+	// [Cache.ServerConfig] it counts them earlier, at VerifyConnection.
+	// AcceptRenegotiate stays 0, because servers on crypto/tls do not renegotiate.
 	Accept            uint64 `json:"accept"`
 	AcceptGood        uint64 `json:"accept_good"`
 	AcceptRenegotiate uint64 `json:"accept_renegotiate"`
 
 	// Hits counts the handshakes that resumed a session.
 	Hits uint64 `json:"hits"`
-	// CBHits counts the sessions that the Get callback found, whatever the
-	// ladder then said of them.
+	// CBHits counts the sessions that the Get callback found, even those that were
+	// then refused.
 	CBHits uint64 `json:"cb_hits"`
-	// Misses counts the proposed ids that the internal cache was asked for and
-	// did not know.
+	// Misses counts the proposed ids that the internal cache did not find.
 	Misses uint64 `json:"misses"`
-	// Timeouts counts the proposed sessions that were found and had expired.
+	// Timeouts counts the proposed sessions that had expired.
 	Timeouts uint64 `json:"timeouts"`
 	// CacheFull counts the sessions that were evicted from a full cache.
 	CacheFull uint64 `json:"cache_full"`
@@ -44,22 +42,21 @@ type Stats struct {
 	// Refused counts by reason; every reason is present.
 	Refused map[Refusal]uint64 `json:"refused"`
 
-	// Tombstones is how many removals of single sessions and of lineages are
-	// remembered now, Floor the time at or before which every lineage that began has
-	// been removed (zero for none), and RemovalsPending how many removals the End
-	// callback has yet to record.
+	// Tombstones is how many removals of single sessions and of lineages are remembered
+	// now. All lineages that began at Floor or earlier have been removed; it is zero if
+	// none were removed that way. RemovalsPending is how many removals the End callback
+	// has yet to record.
 	Tombstones      uint64    `json:"tombstones"`
 	Floor           time.Time `json:"floor,omitzero"`
 	RemovalsPending uint64    `json:"removals_pending"`
 
-	// ResumedAges counts the sessions that resumed, ExpiredAges those that were
-	// refused as expired, by their age at that time.
+	// ResumedAges counts the sessions that resumed, by their age at that time.
+	// ExpiredAges counts those that were refused as expired.
 	ResumedAges Ages `json:"resumed_ages"`
 	ExpiredAges Ages `json:"expired_ages"`
 
-	// ClosedSilent counts the connections that a listener closed before their
-	// ClientHello was whole, because others waited for their place; see
-	// Config.MaxPending.
+	// ClosedSilent counts the connections that a listener closed to make room for
+	// others, before they had sent a whole ClientHello; see Config.MaxPending.
 	ClosedSilent uint64 `json:"closed_silent"`
 }
 
@@ -71,7 +68,7 @@ type Ages [8]uint64
 var ageBounds = [len(Ages{}) - 1]time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute,
 	30 * time.Minute, 2 * time.Hour, 24 * time.Hour}
 
-// ageCounters are the Ages that are being counted.
+// ageCounters are the live counters behind Ages.
 type ageCounters [len(Ages{})]atomic.Uint64
 
 func (a *ageCounters) add(age time.Duration) {

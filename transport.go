@@ -14,16 +14,16 @@ type transport struct {
 	net.Conn
 	handshake *handshake
 
-	// broken is set once the transport has ended by itself. From settled on, its end
-	// says nothing more: the client's close_notify was read, or Close was called.
+	// broken is set once the transport has ended by itself. Once settled is set, an end
+	// no longer matters: the client's close_notify was read, or Close was called.
 	broken, settled atomic.Bool
-	// read and written are the last errors of Read (without data) and of Write.
+	// read is the last error that Read returned without data; written is that of Write.
 	read, written atomic.Pointer[error]
 	// writes counts the writes to the transport.
 	writes atomic.Uint64
 }
 
-// newTransport returns the transport of a connection. exact says that its door sees
+// newTransport returns the transport of a connection. exact says that the caller learns
 // when the handshake is complete, whatever the engine.
 func (c *Cache) newTransport(raw net.Conn, p policy, exact bool) *transport {
 	t := &transport{Conn: raw, handshake: c.newHandshake(p)}
@@ -31,7 +31,7 @@ func (c *Cache) newTransport(raw net.Conn, p policy, exact bool) *transport {
 	return t
 }
 
-// NetConn returns the connection that the program handed in.
+// NetConn returns the connection that the program passed in.
 func (t *transport) NetConn() net.Conn {
 	if read, ok := t.Conn.(*replayed); ok {
 		return read.Conn
@@ -50,7 +50,7 @@ func (t *transport) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write notes a transport that takes no more.
+// Write notes a write error of the transport.
 func (t *transport) Write(b []byte) (int, error) {
 	t.writes.Add(1)
 	n, err := t.Conn.Write(b)
@@ -80,11 +80,11 @@ func value(err *error) error {
 
 func (t *transport) current() *Session { return t.handshake.current() }
 
-// SessionOf returns the session of a connection of [Cache.NewListener] or
-// [Cache.Server] that its client will use next: the one that the connection made, or
-// else the one that it resumed. It looks through connections with a NetConn method. It
-// returns false before the handshake is complete, for connections of others, and where
-// there is no session.
+// SessionOf returns the session that the client of a connection will use next: the one
+// that the connection made, or else the one that it resumed. The connection must come
+// from [Cache.NewListener] or [Cache.Server], or wrap such a connection and have a
+// NetConn method. SessionOf returns false for other connections, before the handshake is
+// complete, and if the connection has no session.
 func SessionOf(conn net.Conn) (*Session, bool) {
 	for conn != nil {
 		if t, ok := conn.(interface{ current() *Session }); ok {

@@ -9,8 +9,9 @@ import (
 )
 
 // chainsThatHold reports whether the client's certificates are still good under the
-// policy: the leaf in its time, and, where the policy verifies, a chain that is whole
-// in its time and ends in today's roots. It returns these chains without the leaf.
+// policy. The leaf must be within its validity period. If the policy verifies
+// certificates, all of a chain must be valid now and the chain must end in one of today's
+// roots. chainsThatHold returns these chains without the leaf.
 func (c *Cache) chainsThatHold(p policy, state *sessionstate.State) (chains [][]*x509.Certificate, ok bool) {
 	notBefore, notAfter, err := state.LeafValidity()
 	now := p.now()
@@ -38,10 +39,10 @@ func isWithin(notBefore, notAfter, now time.Time) bool {
 	return !now.Before(notBefore) && !now.After(notAfter)
 }
 
-// isTrusted reports whether a chain of authorities ends in one of roots. Within a
-// pool of ours that is a look-up of its last certificate; the roots of the system
-// may be kept by the system, which has to be asked for the whole chain. The chain's
-// last certificate is then no intermediate: the system must have it.
+// isTrusted reports whether a chain of authorities ends in one of roots. For a pool of
+// our own it looks up the chain's last certificate. For the system's roots it has to
+// verify the whole chain, because the system may keep its roots to itself. The chain's
+// last certificate is then not passed as an intermediate: the system must have it.
 func isTrusted(state *sessionstate.State, chain []*x509.Certificate, roots *x509.CertPool, now time.Time) bool {
 	if roots != nil && len(chain) > 0 {
 		_, err := chain[len(chain)-1].Verify(verifyOptions(roots, nil, now))
@@ -55,7 +56,7 @@ func isTrusted(state *sessionstate.State, chain []*x509.Certificate, roots *x509
 	return err == nil
 }
 
-// reverify verifies the certificates that the client sent as a full handshake would.
+// reverify verifies the client's certificates as a full handshake would.
 func reverify(p policy, state *sessionstate.State, now time.Time) (chains [][]*x509.Certificate, ok bool) {
 	sent, err := state.PeerCertificates()
 	if err != nil {
