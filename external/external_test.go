@@ -141,7 +141,7 @@ func TestReadsThatAreNotMade(t *testing.T) {
 }
 
 // No read outlives its limit, whether the store heeds its context or not; the
-// number of those that do not return is bounded; Close does not wait for ever.
+// number of those that do not return is bounded; Close does not wait for them.
 func TestHungReads(t *testing.T) {
 	for _, heeds := range []bool{true, false} {
 		t.Run(fmt.Sprintf("heeds its context %v", heeds), func(t *testing.T) {

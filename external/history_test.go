@@ -204,6 +204,9 @@ func (h *historian) removeSession(arg uint16, cause halfshake.Cause) {
 	defer cancel()
 	h.sessions.Callbacks().Remove(ctx, nil, s, cause)
 	h.note("removed: "+cause.String(), false, false, func(other *halfshake.Session) bool { return other == s })
+	if arg&2 != 0 { // the handshake that made it was late
+		h.sessions.Callbacks().New(h.Context(), halfshake.ConnInfo{}, s)
+	}
 }
 
 func (h *historian) endLineage(arg uint16) {
@@ -270,10 +273,13 @@ func (h *historian) setKeys(arg uint16) {
 	h.note("its lineage passed through a key that is gone", err == nil, true, func(s *halfshake.Session) bool { return ended[s.Lineage()] })
 }
 
-// restart closes the External and opens the next. What was removed and not recorded may
-// resume again, and only then.
-func (h *historian) restart(uint16) {
+// restart closes the External and opens the next, sometimes with keys that were in force
+// before. What was removed and not recorded may resume again, and only then.
+func (h *historian) restart(arg uint16) {
 	h.sessions.Close()
+	if arg%4 == 0 {
+		h.use(h.rings[int(arg>>4)%len(h.rings)])
+	}
 	h.next()
 }
 

@@ -261,7 +261,7 @@ func (d draft) session(t testing.TB) *halfshake.Session {
 func (f *fixture) put(t testing.TB, s *halfshake.Session) {
 	t.Helper()
 	if !f.Callbacks().New(t.Context(), halfshake.ConnInfo{}, s) {
-		t.Error("New declined a session: what the store makes of it is no concern of the internal cache's")
+		t.Error("New declined a session, which the internal cache may well keep")
 	}
 }
 

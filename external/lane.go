@@ -49,8 +49,8 @@ func (w *write) class() Class {
 	return ClassUnproved
 }
 
-// A lane is a queue of writes of which there is at most one for each key, besides the
-// one that is being made: a later write for a key takes the place of an earlier one.
+// A lane is a queue of writes. At most one write for a key waits in it: a later one takes
+// the place of an earlier one.
 type lane struct {
 	size   int // room for each kind but removals
 	stones *tombstone.Set[Key]
@@ -223,8 +223,8 @@ func (l *lane) sleep(pause time.Duration) {
 	}
 }
 
-// next begins the next write. If there is none yet it returns how long to wait, 0 for
-// as long as it takes. It returns false if there will be none.
+// next begins the next write. If no write may begin yet, it returns how long to wait, 0
+// for until one comes. It returns false once the lane is closed and empty.
 func (l *lane) next(now time.Time) (op *write, pause time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -300,7 +300,7 @@ func shift(list *[]*write) *write {
 	return op
 }
 
-// pause returns how long nothing is to be done, 0 until the next write comes.
+// pause returns how long the lane may sleep, 0 for until the next write comes.
 func (l *lane) pause(now time.Time) (d time.Duration) {
 	if len(l.unproved) > 0 {
 		d = max(min(l.proveAt.Sub(now), l.unproved[0].due.Sub(now)), 1)
@@ -358,8 +358,7 @@ func (l *lane) retryPause() time.Duration {
 	return retryPause
 }
 
-// underway returns the value that waits to be put under key or is being put, nil if
-// there is none.
+// underway returns the value that waits to be put under key or is being put, or nil.
 func (l *lane) underway(key Key) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -372,9 +371,9 @@ func (l *lane) underway(key Key) []byte {
 	return nil
 }
 
-// claim takes the put that waits for key out of the queue, for a caller that wants its
-// value and no other to have it. If that put is being made, claim returns what is
-// closed when it is over.
+// claim takes the put that waits for key out of the queue, so that its value is the
+// caller's alone. If that put is being made, claim returns a channel that is closed when
+// it is over.
 func (l *lane) claim(key Key) (op *write, running <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

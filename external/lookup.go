@@ -42,8 +42,8 @@ func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*h
 	return s, nil
 }
 
-// find returns the value under key, nil if there is none for whatever reason. It may
-// still be on its way to the store.
+// find returns the value under key, from the store or on its way there, and nil for a
+// miss of any kind.
 func (e *External) find(ctx context.Context, key Key) []byte {
 	if !e.removed.log.loaded.Load() {
 		e.counters.readSkipped.Add(1)

@@ -18,8 +18,8 @@ import (
 //
 // The log is loaded when the External is made. Until that has succeeded nothing is
 // known of the sessions in the store, and none resumes. A log that does not open is
-// replaced by a floor at the present for every scope, so that what it named, whatever
-// that was, stays ended.
+// replaced by a floor at the present for every scope, so that whatever it named stays
+// ended.
 type revocations struct {
 	store  RevocationLog
 	keys   *atomic.Pointer[KeyRing]

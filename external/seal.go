@@ -132,8 +132,8 @@ func unpadRecord(padded []byte) (record, error) {
 	return r, nil
 }
 
-// newSealed returns room for a sealed value, and the part of it that is to be padded:
-// it is filled in and sealed in one buffer.
+// newSealed returns a buffer in which a value is both padded and sealed, and the part of
+// it to fill in.
 func newSealed(size int) (value, padded []byte) {
 	value = make([]byte, 1+size, sealExtra+size)
 	value[0] = sealFormat

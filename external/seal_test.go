@@ -111,7 +111,7 @@ func TestSealedValueOpensOnlyWhereItBelongs(t *testing.T) {
 	}
 }
 
-// What the store sees of a session's length is one of 26 sizes, of which none is more
+// The store sees one of 26 sizes of a session, none of which is more
 // than a quarter too large.
 func TestSealedSizes(t *testing.T) {
 	k := testKey(t)

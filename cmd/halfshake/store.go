@@ -124,7 +124,10 @@ func (s *store) reload(cache *halfshake.Cache, log *slog.Logger) {
 	if err == nil {
 		err = s.sessions.SetKeys(ring)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, external.ErrNotRecorded):
+		log.Warn("the store has not recorded yet which sessions ended with the old fleet keys; trying again in the background", "error", err)
+	case err != nil:
 		log.Error("reload failed; the fleet keys in force stay", "error", err)
 		return
 	}

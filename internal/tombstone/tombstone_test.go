@@ -70,23 +70,30 @@ func TestFloorTakesTheEighthThatBeganFirst(t *testing.T) {
 }
 
 func TestFloorsOfScopes(t *testing.T) {
-	s := New[int](Room{Operator: 16, Client: 10, Settled: 2})
-	one, other := Scope{1}, Scope{2}
-	for key := range 16 {
+	s := New[int](Room{Operator: 24, Client: 10, Settled: 2})
+	one, two, third := Scope{1}, Scope{2}, Scope{3}
+	for key := range 24 { // the three that began first are of two scopes
 		stone := stone(int64(100 + key))
-		if stone.Scope = one; key >= 2 {
-			stone.Scope = other
+		switch {
+		case key < 2:
+			stone.Scope = one
+		case key < 3:
+			stone.Scope = two
+		default:
+			stone.Scope = third
 		}
 		s.Add(key, stone, start)
 	}
-	if raised := s.Add(16, stone(0), start); len(raised) != 1 || raised[one] != 101 {
-		t.Errorf("raised %v, want the floor of the scope whose two began first", raised)
+	if raised := s.Add(24, stone(0), start); len(raised) != 2 || raised[one] != 101 || raised[two] != 102 {
+		t.Errorf("raised %v, want the floors of the scopes whose three began first", raised)
 	}
-	if !s.Below(one, 101) || s.Below(one, 102) || s.Below(other, 0) || s.Floor() != 101 {
+	if !s.Below(one, 101) || s.Below(one, 102) || !s.Below(two, 102) || s.Below(third, 0) || s.Below(Scope{}, 0) || s.Floor() != 102 {
 		t.Error("a floor names too much or too little")
 	}
-	s.Add(17, stone(0), start) // the zero scope's own two are the next to go
-	if s.Add(18, stone(0), start); !s.Below(Scope{}, 0) || !s.Below(one, 101) || s.Below(Scope{}, 1) {
+	for key := range 3 { // the zero scope's own are the next to go
+		s.Add(25+key, stone(0), start)
+	}
+	if !s.Below(Scope{}, 0) || !s.Below(one, 101) || s.Below(Scope{}, 1) {
 		t.Error("a floor at 0 is none, or another scope's went")
 	}
 }
