@@ -30,7 +30,6 @@ type Cache struct {
 	health      [endOfCallbacks]health
 	mode        atomic.Uint32 // a normal Mode
 	timeout     atomic.Int64  // seconds
-	longest     atomic.Int64  // the longest session lifetime so far, in seconds
 	onNew       atomic.Pointer[NewFunc]
 	onGet       atomic.Pointer[GetFunc]
 	onRemove    atomic.Pointer[RemoveFunc]
@@ -68,11 +67,16 @@ func New(cfg Config) (*Cache, error) {
 // now returns the time that all of the cache's decisions use.
 func (c *Cache) now() time.Time { return c.cfg.Time() }
 
-// lives updates the longest session lifetime seen. Another process may have made s. The
-// tombstone of a lineage is kept for that long.
-func (c *Cache) lives(s *Session) {
-	raise(&c.longest, min(s.expires-s.created, int64(MaxTimeout/time.Second)))
+// saw notes when a lineage began: a machine whose clock is ahead may have made it, and a
+// Flush of everything names it too. A time far from the present is no clock's.
+func (c *Cache) saw(l Lineage) {
+	if began := l.milli(); began < c.now().Add(maxClockSkew).UnixMilli() {
+		raise(&c.latest, began)
+	}
 }
+
+// maxClockSkew is more than the clocks of two machines differ by.
+const maxClockSkew = 24 * time.Hour
 
 // limits translates a Size as [Config] documents it.
 func (c *Cache) limits(size int) sessioncache.Limits {
@@ -112,7 +116,6 @@ func (c *Cache) SetTimeout(d time.Duration) (previous time.Duration) {
 	}
 	d = min(max(d, time.Second), MaxTimeout)
 	seconds := int64((d + time.Second - 1) / time.Second)
-	raise(&c.longest, seconds)
 	return time.Duration(c.timeout.Swap(seconds)) * time.Second
 }
 
@@ -151,7 +154,7 @@ func (c *Cache) Add(s *Session) bool {
 	if c.Mode()&ModeUpdateTime != 0 {
 		s = s.renewed(now)
 	}
-	c.lives(s)
+	c.saw(s.lineage)
 	c.removed.Lift(s.id)
 	ctx, cancel := c.callbackContext()
 	defer cancel()
@@ -193,21 +196,29 @@ func (c *Cache) Close() error {
 	if already {
 		return nil
 	}
+	c.cancel()
+	c.work.Wait()
+	err := c.closeRemovals()
 	ctx, cancel := c.callbackContext()
 	defer cancel()
 	for e := range c.internal.Clear() {
 		c.callRemove(ctx, CauseClosed, e.Session)
 	}
-	c.cancel()
-	c.work.Wait()
 	c.join.clear()
-	return c.closeRemovals(ctx)
+	return err
 }
 
 // callbackContext returns the context for callbacks that do not belong to a handshake.
 // All callbacks of one call of the API share it.
 func (c *Cache) callbackContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), c.cfg.CallbackTimeout)
+}
+
+// withCallbackContext calls call with such a context.
+func (c *Cache) withCallbackContext(call func(context.Context)) {
+	ctx, cancel := c.callbackContext()
+	defer cancel()
+	call(ctx)
 }
 
 // insert puts a session into the internal cache and calls Remove for the sessions that

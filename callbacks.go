@@ -90,7 +90,7 @@ func (c *Cache) newID(h *handshake) []byte {
 	var id []byte
 	err := c.guard(callbackNewID, "", func() (err error) {
 		if id, err = f(h.info); err != nil {
-			return err
+			return errors.New(withoutID(err.Error(), string(id)))
 		}
 		if !validID(id) || c.internal.Has(string(id)) {
 			return errBadID

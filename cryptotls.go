@@ -173,7 +173,7 @@ func (o oneHandshake) agreed(resumed bool) {
 	o.offered, o.verified, o.resuming = nil, true, resumed
 	if resumed {
 		o.resumed.Store(o.parent)
-		o.orphaned()
+		o.orphaned(o.removing)
 	}
 	if !o.exact {
 		o.logHandshake(resumed)

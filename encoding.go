@@ -24,6 +24,7 @@ import (
 //	    uint16 cipher_suite;
 //	    uint64 created;                   /* Unix seconds */
 //	    uint64 expires;                   /* Unix seconds */
+//	    uint64 limit;                     /* Unix seconds, 0 for none */
 //	    opaque server_name<0..255>;
 //	    opaque alpn<0..255>;
 //	    opaque scope[32];
@@ -79,6 +80,7 @@ func (s *Session) appendBody(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, s.suite)
 	b = binary.BigEndian.AppendUint64(b, uint64(s.created))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.expires))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.limit))
 	b = appendShort(b, s.serverName)
 	b = appendShort(b, s.alpn)
 	b = append(b, s.scope[:]...)
@@ -97,7 +99,7 @@ func appendShort(b []byte, text string) []byte {
 }
 
 func (s *Session) bodySize() int {
-	const fixed = 16 + 2 + 2 + 8 + 8 + 1 + 1 + 32 + 2 + 2
+	const fixed = 16 + 2 + 2 + 8 + 8 + 8 + 1 + 1 + 32 + 2 + 2
 	return fixed + len(s.serverName) + len(s.alpn) + len(s.state) + len(s.fields)
 }
 
@@ -122,6 +124,7 @@ func ParseSession(data []byte) (*Session, error) {
 		!b.ReadUint32(&sum) || sum != crc32.Checksum(data[:len(data)-4], castagnoli) ||
 		!s.readBody(body) ||
 		!validTimes(uint64(s.created), uint64(s.expires)) ||
+		s.limit != 0 && s.limit < s.expires ||
 		len(s.state) == 0 ||
 		!validFields(s.fields) {
 		return nil, fmt.Errorf("halfshake: %w (%d bytes)", ErrBadSession, len(data))
@@ -133,13 +136,14 @@ func ParseSession(data []byte) (*Session, error) {
 // readBody reads the output of appendBody, which must be all of b. The session keeps b.
 // It does not check whether the values make sense.
 func (s *Session) readBody(b cryptobyte.String) bool {
-	var created, expires uint64
+	var created, expires, limit uint64
 	var name, alpn, state, fields cryptobyte.String
 	if !b.CopyBytes(s.lineage[:]) ||
 		!b.ReadUint16(&s.version) ||
 		!b.ReadUint16(&s.suite) ||
 		!b.ReadUint64(&created) ||
 		!b.ReadUint64(&expires) ||
+		!b.ReadUint64(&limit) ||
 		!b.ReadUint8LengthPrefixed(&name) ||
 		!b.ReadUint8LengthPrefixed(&alpn) ||
 		!b.CopyBytes(s.scope[:]) ||
@@ -148,7 +152,7 @@ func (s *Session) readBody(b cryptobyte.String) bool {
 		!b.Empty() {
 		return false
 	}
-	s.created, s.expires = int64(created), int64(expires)
+	s.created, s.expires, s.limit = int64(created), int64(expires), int64(limit)
 	s.serverName, s.alpn, s.state, s.fields = stringOf(name), stringOf(alpn), state, fields
 	return true
 }

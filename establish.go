@@ -27,7 +27,7 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 		return nil, RefusedUnscoped
 	}
 	maxAge := c.cfg.maxLineageAge(len(state.Certificates) > 0)
-	if resumed && h.parent == nil && maxAge > 0 { // the age of the lineage is unknown
+	if resumed && h.parent == nil && (maxAge > 0 || h.lineagePromised(state)) { // the age of the lineage is unknown
 		return nil, RefusedLineageAge
 	}
 	lineage := c.newLineage()
@@ -70,12 +70,19 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 }
 
 // expireBy brings the session's expiry forward.
-func (s *Session) expireBy(t time.Time) { s.expires = min(s.expires, t.Unix()) }
+func (s *Session) expireBy(t time.Time) {
+	s.expires = min(s.expires, t.Unix())
+	if s.limit == 0 || t.Unix() < s.limit {
+		s.limit = t.Unix()
+	}
+}
 
 // newLineage returns the lineage of a full handshake that takes place now. It begins
 // after the floor, whatever the clock says, so that the floor does not remove it.
 func (c *Cache) newLineage() Lineage {
-	return newLineage(max(c.now().UnixMilli(), c.floor.Load()+1))
+	l := newLineage(max(c.now().UnixMilli(), c.floor.Load()+1))
+	c.saw(l)
+	return l
 }
 
 // confirm records that a client resumed s and proved that it holds s. It moves s to the

@@ -125,7 +125,7 @@ func withoutID(text, id string) string {
 	return strings.NewReplacer(
 		id, ref, lower, ref, strings.ToUpper(lower), ref,
 		fmt.Sprintf("% x", id), ref, fmt.Sprintf("% X", id), ref,
-		fmt.Sprint(raw), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
+		fmt.Sprint(raw), ref, fmt.Sprintf("%#v", raw), ref, fmt.Sprintf("% #x", id), ref, fmt.Sprintf("% #X", id), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
 		base64.RawStdEncoding.EncodeToString(raw), ref, base64.RawURLEncoding.EncodeToString(raw), ref,
 	).Replace(text)
 }

@@ -297,13 +297,19 @@ func (h *handshake) parentRemoved() bool {
 
 // orphaned removes the new session if its parent has been removed meanwhile. It is for
 // sessions stored before the handshake was complete.
-func (h *handshake) orphaned() {
+func (h *handshake) orphaned(removing func(func(context.Context))) {
 	if s := h.issued.Load(); s != nil && h.parentRemoved() {
 		h.issued.Store(nil)
-		ctx, cancel := h.cache.callbackContext()
-		defer cancel()
-		h.cache.remove(ctx, s, CauseRevoked)
+		removing(func(ctx context.Context) { h.cache.remove(ctx, s, CauseRevoked) })
 	}
+}
+
+// lineagePromised reports whether the parent of a session can be told at every door,
+// unless a flood has made the cache forget this handshake. A session whose lineage was
+// removed must not go on under another.
+func (h *handshake) lineagePromised(state *sessionstate.State) bool {
+	_, named := nameKey(h.info.ServerName)
+	return named || len(state.Certificates) > 0
 }
 
 // keptOutside reports whether only the external cache may hold the session. A session

@@ -47,7 +47,7 @@ func (h *handshake) explain(id []byte, why string, more ...slog.Attr) {
 // notCached counts and logs why a new session is not cached.
 func (h *handshake) notCached(r Refusal) {
 	h.cache.counters.refuse(r)
-	if r == RefusedUnscoped {
+	if r == RefusedUnscoped && !h.policy.failed {
 		h.cache.warnUnscoped()
 	}
 	if log := h.cache.logger(h.ctx, slog.LevelDebug); log != nil {

@@ -75,7 +75,7 @@ func (w *watchedTransport) seen() {
 		h.counted(h.resuming)
 		h.proved(h.resuming)
 		if h.parentRemoved() {
-			h.cache.soon(h.orphaned)
+			h.cache.soon(func() { h.orphaned(h.cache.withCallbackContext) })
 		}
 	}
 }

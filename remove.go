@@ -18,7 +18,13 @@ type removals struct {
 	removed  *tombstone.Set[string]  // sessions, by id
 	lineages *tombstone.Set[Lineage] // lineages
 	floor    atomic.Int64            // in Unix milliseconds: all lineages that began then or earlier are removed; 0 for none
+	latest   atomic.Int64            // the latest beginning of a lineage that was seen, in Unix milliseconds
+	retrying job                     // which has the End callback record what it could not
 	sweeping job                     // removes the sessions of removed lineages
+
+	// unrecorded counts the removals that the external cache was never told of, because
+	// End is not set, the Remove callback failed, or there were too many to keep.
+	unrecorded atomic.Uint64
 
 	mu      sync.Mutex
 	pending []Removal // not yet recorded by the End callback
@@ -29,9 +35,11 @@ const (
 	// the removals that clients cause.
 	maxTombstones = 65536
 	// settledTombstones bounds the tombstones that are kept only for look-ups in flight.
-	settledTombstones = 8192
+	settledTombstones = 65536
 	// maxPendingEnds bounds the removals that wait for the End callback.
 	maxPendingEnds = 1024
+	// longestRetryPause is the longest time between two attempts to record removals.
+	longestRetryPause = 10 * time.Second
 )
 
 func newRemovals() removals {
@@ -110,8 +118,12 @@ func (c *Cache) raiseFloor(raised map[tombstone.Scope]int64) {
 // an external cache, which may still return a copy, a session that an operator removed
 // stays refused until it would have expired.
 func (c *Cache) settle(told bool, s *Session, cause Cause) {
-	if told && !(cause.byOperator() && c.GetCallback() != nil) {
+	kept := cause.byOperator() && c.GetCallback() != nil
+	switch {
+	case told && !kept:
 		c.removed.Settle(s.id)
+	case !told && kept:
+		c.unrecorded.Add(1)
 	}
 }
 
@@ -128,27 +140,36 @@ func (c Cause) byOperator() bool { return c == CauseExplicit || c == CauseRevoke
 // holds in this process. The Cache goes on trying to record it, and
 // [Stats.RemovalsPending] counts it until then.
 func (c *Cache) RemoveLineage(l Lineage) error {
+	if l == (Lineage{}) { // no session's
+		return nil
+	}
 	now := c.now()
-	until := now.Add(time.Duration(c.longest.Load()) * time.Second)
+	until := now.Add(MaxTimeout) // another process may have longer timeouts
 	c.raiseFloor(c.lineages.Add(l, tombstone.Stone{Began: l.milli(), Until: until}, now))
 	c.inBackground(&c.sweeping, c.sweep)
 	return c.end(Removal{Lineage: l, Scope: c.scopeID, Until: until})
 }
 
-// Flush removes the sessions that have expired at now, those that expired first before
-// the others, and returns how many it removed.
+// Flush removes the sessions that have expired at now, those that expire first before
+// the others, and returns how many it removed. With a time in the future, it removes
+// sessions that are still valid, as [Cache.Remove] does, and reports [CauseExplicit].
 //
 // With the zero time, Flush removes every session of this Cache's Scope, in the external
 // cache too, and returns how many the internal cache held. If the End callback cannot
-// record that, [Stats.RemovalsPending] counts it.
+// record that, or is not set although Get is, [Stats.RemovalsPending] counts it.
 func (c *Cache) Flush(now time.Time) (n int) {
 	ctx, cancel := c.callbackContext()
 	defer cancel()
 	if now.IsZero() {
 		return c.flushAll(ctx)
 	}
+	present := c.now()
 	for e := range c.internal.Expire(now) {
-		c.callRemove(ctx, CauseExpired, e.Session)
+		if e.expiredAt(present) {
+			c.callRemove(ctx, CauseExpired, e.Session)
+		} else {
+			c.remove(ctx, e.Session, CauseExplicit)
+		}
 		n++
 	}
 	return n
@@ -156,7 +177,7 @@ func (c *Cache) Flush(now time.Time) (n int) {
 
 func (c *Cache) flushAll(ctx context.Context) (n int) {
 	now := c.now()
-	floor := max(now.UnixMilli(), c.floor.Load())
+	floor := max(now.UnixMilli(), c.floor.Load(), c.latest.Load())
 	raise(&c.floor, floor)
 	c.end(Removal{Scope: c.scopeID, Before: time.UnixMilli(floor), Until: now.Add(MaxTimeout)})
 	for e := range c.internal.Clear() {
@@ -178,12 +199,29 @@ func (c *Cache) end(r Removal) error {
 	err := c.callEnd(ctx, r)
 	switch {
 	case errors.Is(err, errNoEnd):
+		c.unrecorded.Add(1)
 	case err != nil:
 		c.postpone(r)
+		c.inBackground(&c.retrying, c.retryUntilRecorded)
 	default:
 		c.retryEnds(ctx)
 	}
 	return err
+}
+
+// retryUntilRecorded retries the removals that End has not recorded, until it has or the
+// Cache is closed.
+func (c *Cache) retryUntilRecorded() {
+	for pause := time.Second; c.pendingEnds() > 0; pause = min(2*pause, longestRetryPause) {
+		select {
+		case <-time.After(pause):
+		case <-c.ctx.Done():
+			return
+		}
+		ctx, cancel := c.callbackContext()
+		c.retryEnds(ctx)
+		cancel()
+	}
 }
 
 // postpone keeps a removal that End has not recorded. If there are too many, it forgets
@@ -193,6 +231,7 @@ func (c *Cache) postpone(r Removal) {
 	defer c.removals.mu.Unlock()
 	if len(c.pending) == maxPendingEnds {
 		c.pending = c.pending[1:]
+		c.unrecorded.Add(1)
 	}
 	c.pending = append(c.pending, r)
 }
@@ -210,18 +249,24 @@ func (c *Cache) retryEnds(ctx context.Context) {
 	}
 }
 
+// pendingEnds returns how many removals End can still record.
 func (c *Cache) pendingEnds() int {
 	c.removals.mu.Lock()
 	defer c.removals.mu.Unlock()
 	return len(c.pending)
 }
 
+// notRecorded returns how many removals the external cache does not know of.
+func (c *Cache) notRecorded() uint64 { return uint64(c.pendingEnds()) + c.unrecorded.Load() }
+
 // closeRemovals makes a last attempt to record removals, and returns an error if some are
 // left.
-func (c *Cache) closeRemovals(ctx context.Context) error {
+func (c *Cache) closeRemovals() error {
+	ctx, cancel := c.callbackContext()
+	defer cancel()
 	c.retryEnds(ctx)
-	if n := c.pendingEnds(); n > 0 {
-		return fmt.Errorf("halfshake: close: the End callback has not recorded %d removals; their sessions may resume after a restart", n)
+	if n := c.notRecorded(); n > 0 {
+		return fmt.Errorf("halfshake: close: the external cache has not recorded %d removals; their sessions may resume after a restart", n)
 	}
 	return nil
 }

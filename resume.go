@@ -60,7 +60,7 @@ func (c *Cache) find(p proposal) *found {
 		return nil
 	}
 	c.counters.cbHits.Add(1)
-	c.lives(s)
+	c.saw(s.lineage)
 	return &found{Session: s}
 }
 

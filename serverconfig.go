@@ -66,7 +66,10 @@ func (s sharedHandshakes) find(cs tls.ConnectionState, secret func() []byte) hoo
 			return h
 		}
 	} else if secret != nil && cs.DidResume && cs.Version < tls.VersionTLS13 {
-		if h := j.take(j.secretKey(secret())); h != nil {
+		if other := j.take(j.secretKey(secret())); other != nil {
+			// It may be another handshake that resumes the same session at the same time.
+			h := &sharedHandshake{handshake: s.cache.newHandshake(policy{})}
+			h.handshake.proposed, h.asked, h.parent = true, other.asked, other.parent
 			return h
 		}
 	}
@@ -124,7 +127,7 @@ func (h *sharedHandshake) ticketed(cs tls.ConnectionState) {
 func (h *sharedHandshake) agreed(resumed bool) {
 	if resumed { // in TLS 1.3 with an accepted binder; in TLS 1.2 a ticket comes last of all
 		h.parentInUse()
-		h.orphaned()
+		h.orphaned(h.removing)
 	}
 	h.counted(resumed)
 	h.logHandshake(resumed)

@@ -34,6 +34,7 @@ type Session struct {
 	id               string
 	version, suite   uint16
 	created, expires int64 // Unix seconds
+	limit            int64 // of expires, under ModeUpdateTime too; 0 for none
 	lineage          Lineage
 	serverName, alpn string
 	scope            [32]byte
@@ -166,6 +167,9 @@ func (s *Session) renewed(now time.Time) *Session {
 	r := *s
 	r.created = now.Unix()
 	r.expires = r.created + (s.expires - s.created)
+	if s.limit > 0 {
+		r.expires = min(r.expires, s.limit)
+	}
 	return &r
 }
 

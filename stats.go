@@ -44,8 +44,9 @@ type Stats struct {
 
 	// Tombstones is how many removals of single sessions and of lineages are remembered
 	// now. All lineages that began at Floor or earlier have been removed; it is zero if
-	// none were removed that way. RemovalsPending is how many removals the End callback
-	// has yet to record.
+	// none were removed that way. RemovalsPending is how many removals the external
+	// cache has not recorded: the Cache goes on trying if the End callback failed, and
+	// cannot if End is not set or the Remove callback failed.
 	Tombstones      uint64    `json:"tombstones"`
 	Floor           time.Time `json:"floor,omitzero"`
 	RemovalsPending uint64    `json:"removals_pending"`
@@ -106,7 +107,7 @@ func (c *Cache) Stats() Stats {
 		Accept: n.accept.Load(), AcceptGood: n.acceptGood.Load(),
 		Hits: n.hits.Load(), CBHits: n.cbHits.Load(), Misses: n.misses.Load(),
 		Timeouts: n.timeouts.Load(), CacheFull: n.cacheFull.Load(),
-		Tombstones: uint64(c.removed.Len() + c.lineages.Len()), RemovalsPending: uint64(c.pendingEnds()),
+		Tombstones: uint64(c.removed.Len() + c.lineages.Len()), RemovalsPending: c.notRecorded(),
 		ResumedAges: n.resumedAges.load(), ExpiredAges: n.expiredAges.load(), ClosedSilent: n.closedSilent.Load(),
 		Refused: make(map[Refusal]uint64, endOfRefusals-1),
 	}

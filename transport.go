@@ -83,8 +83,9 @@ func (t *transport) current() *Session { return t.handshake.current() }
 // SessionOf returns the session that the client of a connection will use next: the one
 // that the connection made, or else the one that it resumed. The connection must come
 // from [Cache.NewListener] or [Cache.Server], or wrap such a connection and have a
-// NetConn method. SessionOf returns false for other connections, before the handshake is
-// complete, and if the connection has no session.
+// NetConn method. SessionOf returns false for other connections, before the handshake,
+// and if the connection has no session. From NewListener in TLS 1.3, the session is there
+// from VerifyConnection on, before the client's Finished.
 func SessionOf(conn net.Conn) (*Session, bool) {
 	for conn != nil {
 		if t, ok := conn.(interface{ current() *Session }); ok {

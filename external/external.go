@@ -28,6 +28,8 @@ type External struct {
 	closed   atomic.Bool
 
 	settingKeys sync.Mutex
+	users       atomic.Uint32 // of Callbacks
+	latest      atomic.Int64  // the latest beginning of a lineage that was seen, in Unix milliseconds
 
 	proved func(*halfshake.Session) bool // Proved, but in tests
 }
@@ -53,11 +55,13 @@ func New(store Store, cfg Config) (*External, error) {
 	return e, nil
 }
 
-// Callbacks returns what connects a [halfshake.Cache] to the store. An application may
-// call them from callbacks of its own. Admit refuses every session whose id NewID did
-// not make under one of the keys.
+// Callbacks returns what connects a [halfshake.Cache] to the store. Call it once for each
+// Cache: what one of them removes, the others stop resuming from their own memory. An
+// application may call the callbacks from callbacks of its own. Admit refuses every
+// session whose id NewID did not make under one of the keys.
 func (e *External) Callbacks() halfshake.Callbacks {
-	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: e.remove, Admit: e.admit, End: e.end}
+	u := user{e, e.users.Add(1)}
+	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: u.remove, Admit: u.admit, End: e.end}
 }
 
 // SetKeys replaces the keys. No session that was made under a key which ring lacks is
@@ -80,7 +84,7 @@ func (e *External) SetKeys(ring *KeyRing) error {
 	e.settingKeys.Lock()
 	defer e.settingKeys.Unlock()
 	old := e.keys.Swap(ring)
-	before, ended := old.endedWithout(ring, time.Now())
+	before, ended := old.endedWithout(ring, e.now())
 	if !ended {
 		e.removed.log.signal() // to seal the log under a new current key
 		return nil
@@ -118,6 +122,34 @@ func (e *External) newID(halfshake.ConnInfo) ([]byte, error) {
 	return e.keys.Load().current(time.Now()).newID(), nil
 }
 
+// A user is a Cache that uses the External, told from others by its Callbacks. What one
+// has removed, the others may hold in their own memory.
+type user struct {
+	*External
+	n uint32
+}
+
+// now is the present, or when the latest lineage that was seen began, if that is later:
+// a machine whose clock is ahead may have made it. A time far from the present is no
+// clock's.
+func (e *External) now() time.Time {
+	now := time.Now()
+	if latest := time.UnixMilli(e.latest.Load()); latest.After(now) && latest.Before(now.Add(24*time.Hour)) {
+		return latest
+	}
+	return now
+}
+
+// saw notes when the session's lineage began.
+func (e *External) saw(s *halfshake.Session) {
+	for began := s.LineageStart().UnixMilli(); ; {
+		latest := e.latest.Load()
+		if began <= latest || e.latest.CompareAndSwap(latest, began) {
+			return
+		}
+	}
+}
+
 // put is the New callback. It keeps every session: what the store makes of it does
 // not concern the internal cache.
 func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Session) (keep bool) {
@@ -130,6 +162,7 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 		e.counters.foreign.Add(1)
 		return true
 	}
+	e.saw(s)
 	key := k.name(id)
 	if e.removed.forbid(key, s) {
 		e.counters.removed.Add(1)

@@ -337,12 +337,12 @@ func TestPanicsInTheDriver(t *testing.T) {
 	})
 }
 
-// Eviction, expiry, replacement and Close of one process leave the fleet's sessions
+// Eviction, replacement and Close of one process leave the fleet's sessions
 // alone; the other causes do not.
 func TestWhichRemovalsReachTheStore(t *testing.T) {
 	all := []halfshake.Cause{halfshake.CauseExpired, halfshake.CauseEvicted, halfshake.CauseReplaced, halfshake.CauseUsed, halfshake.CauseUncleanClose,
 		halfshake.CauseAlert, halfshake.CauseFaulty, halfshake.CauseRevoked, halfshake.CauseExplicit, halfshake.CauseDeclined, halfshake.CauseClosed}
-	stays := map[halfshake.Cause]bool{halfshake.CauseExpired: true, halfshake.CauseEvicted: true, halfshake.CauseReplaced: true, halfshake.CauseClosed: true}
+	stays := map[halfshake.Cause]bool{halfshake.CauseEvicted: true, halfshake.CauseReplaced: true, halfshake.CauseClosed: true}
 	for _, cause := range all {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, mapStore(), Config{})

@@ -242,6 +242,7 @@ func (d draft) session(t testing.TB) *halfshake.Session {
 	for _, at := range []time.Time{d.created, d.expires} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
+	b = binary.BigEndian.AppendUint64(b, 0) // limit
 	b = append(b, 0, 0)
 	b = append(append(b, d.scope[:]...), make([]byte, 32-len(d.scope))...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(state)))

@@ -38,6 +38,7 @@ func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*h
 		e.counters.removed.Add(1)
 		return nil, nil
 	}
+	e.saw(s)
 	e.counters.hits.Add(1)
 	return s, nil
 }
@@ -81,7 +82,7 @@ func openSession(k *fleetKey, key Key, value []byte) *halfshake.Session {
 // admit is the Admit callback. It refuses what has been removed and what was made
 // under no key of the ring, without I/O, wherever the Cache found it. A session that
 // allows early data is taken from the store, so that of all machines one admits it.
-func (e *External) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Session) bool {
+func (e user) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Session) bool {
 	if e.closed.Load() {
 		return false
 	}
@@ -94,7 +95,7 @@ func (e *External) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake
 	}
 	key := k.name(id)
 	asked := e.removed.stones.Mark()
-	if e.removed.name(key, s, asked) {
+	if e.removed.name(key, s, asked) || e.removed.kept.HeldByAnother(key, e.n) {
 		e.counters.removed.Add(1)
 		return false
 	}

@@ -32,12 +32,14 @@ const (
 // tombstones, and lineages in the revocation log.
 type removals struct {
 	stones *tombstone.Set[Key]
+	kept   *tombstone.Set[Key] // those of operators, until the session would have expired
 	log    *revocations
 }
 
 func newRemovals(log *revocations) *removals {
 	return &removals{
 		stones: tombstone.New[Key](tombstone.Room{Operator: tombstoneRoom, Client: tombstoneRoom, Settled: settledRoom}),
+		kept:   tombstone.New[Key](tombstone.Room{Operator: tombstoneRoom}),
 		log:    log,
 	}
 }
@@ -60,12 +62,22 @@ func (r *removals) ended(s *halfshake.Session) bool {
 }
 
 // add puts a tombstone on a session.
-func (r *removals) add(key Key, s *halfshake.Session, cause halfshake.Cause) {
-	raised := r.stones.Add(key, tombstone.Stone{
+func (r *removals) add(key Key, s *halfshake.Session, cause halfshake.Cause, by uint32) {
+	now := time.Now()
+	stone := tombstone.Stone{
 		Scope: tombstone.Scope(s.ScopeID()), Began: s.LineageStart().UnixMilli(),
-		Until: s.Expires().Add(time.Second), ByClient: !byOperator(cause),
-	}, time.Now())
-	for scope, before := range raised { // and the deletes that waited are dropped
+		Until: s.Expires().Add(time.Second), ByClient: !byOperator(cause), By: by,
+	}
+	r.raise(r.stones.Add(key, stone, now))
+	if byOperator(cause) {
+		r.raise(r.kept.Add(key, stone, now))
+	}
+}
+
+// raise records the floors that have taken the place of tombstones. The deletes that
+// waited for these are dropped.
+func (r *removals) raise(raised map[tombstone.Scope]int64) {
+	for scope, before := range raised {
 		r.log.add(halfshake.Removal{Scope: halfshake.ScopeID(scope), Before: time.UnixMilli(before)})
 	}
 }
@@ -80,8 +92,8 @@ func byOperator(c halfshake.Cause) bool {
 
 // remove is the Remove callback. What a process evicts, replaces, or drops when it is
 // closed is still good for the fleet, and the store drops by itself what has expired.
-func (e *External) remove(ctx context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
-	if !cause.EndsSession() || cause == halfshake.CauseExpired {
+func (e user) remove(ctx context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
+	if !cause.EndsSession() || cause == halfshake.CauseExpired && time.Now().After(s.Expires()) {
 		return
 	}
 	id := s.ID()
@@ -94,7 +106,7 @@ func (e *External) remove(ctx context.Context, _ *halfshake.Cache, s *halfshake.
 		e.writes.delete(key, cleanup, s.Expires())
 		return
 	}
-	e.removed.add(key, s, cause)
+	e.removed.add(key, s, cause, e.n)
 	done := e.writes.delete(key, removal, s.Expires())
 	if done != nil && byOperator(cause) {
 		select {

@@ -39,6 +39,7 @@ type Stone struct {
 	Began    int64     // Unix milliseconds, on the scale of floors
 	Until    time.Time // when what was removed has expired
 	ByClient bool
+	By       uint32 // who removed it, for HeldByAnother
 }
 
 // A Mark is a point in time, in the count of tombstones.
@@ -139,29 +140,21 @@ func (s *Set[K]) Holds(key K) bool {
 	return ok && !e.settled
 }
 
+// HeldByAnother reports whether somebody else than by has put a tombstone on key that has
+// not settled.
+func (s *Set[K]) HeldByAnother(key K, by uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.stones[key]
+	return ok && !e.settled && e.By != by
+}
+
 // Remembers reports whether there is a tombstone on key, settled or not.
 func (s *Set[K]) Remembers(key K) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := s.stones[key]
 	return ok
-}
-
-// Stale reports whether tombstones that came after the mark may have been forgotten.
-func (s *Set[K]) Stale(since Mark) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return since < s.oldest
-}
-
-// Floor returns the highest floor of any scope, 0 if there is none.
-func (s *Set[K]) Floor() (highest int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, floor := range s.floors {
-		highest = max(highest, floor)
-	}
-	return highest
 }
 
 // Below reports whether the floor of the scope names what began then.
@@ -188,19 +181,6 @@ func (s *Set[K]) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[0] + s.counts[1]
-}
-
-// All returns the keys that have not settled, with what is said of each.
-func (s *Set[K]) All() map[K]Stone {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make(map[K]Stone)
-	for key, e := range s.stones {
-		if !e.settled {
-			all[key] = e.Stone
-		}
-	}
-	return all
 }
 
 func (s *Set[K]) count(stone Stone) *int {
