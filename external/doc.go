@@ -1,52 +1,53 @@
-// Package external is a ready-made external session cache for package halfshake:
-// the sessions of one server, or of a fleet, in a database, where they outlive the
-// process.
+// Package external is a ready-made external session cache for package halfshake. It
+// keeps the sessions of one server, or of a fleet, in a database, where they outlive the
+// process. [New] makes an [External] over a [Store]; [External.Callbacks] connects it to a
+// cache:
 //
 //	store, err := boltstore.Open("/var/lib/halfshake/sessions.db", boltstore.Config{})
 //	keys, err := external.ParseKeys(file)
 //	sessions, err := external.New(store, external.Config{Keys: keys})
 //	cache, err := halfshake.New(halfshake.Config{Callbacks: sessions.Callbacks()})
 //
-// Nothing in it is privileged: an application's own callbacks can do all that it
-// does. What it adds, it adds once for every driver: ids that need no look-up to
-// be told from invented ones, sealing, and limits in time and number, so that a
-// store which fails costs full handshakes and never a failed one.
+// An application's own callbacks can do everything that this package does. It does three
+// things for every driver. Its session ids carry a MAC, so an invented id costs no
+// look-up. It seals sessions. It limits calls in time and number, so a failing store
+// costs full handshakes, never a failed one.
 //
-// # Who can read, and who can write, the store
+// # What an attacker with the store can do
 //
-// The store is not trusted with anything but to keep what it is given. It sees
-// neither a session's id nor its secret: its keys are HMAC-SHA-256 digests of ids,
-// its values are sealed with AES-256-GCM, each under a key of its own, derived from
-// the fleet's key and the entry's.
+// The store is trusted only to keep what it is given. It sees neither a session's id nor
+// its secret. Its keys are HMAC-SHA-256 digests of ids. Its values are sealed with
+// AES-256-GCM, each under its own key, which is derived from the fleet's key and the
+// entry's key.
 //
-// Who reads the store learns how many sessions there are, when each was put there
-// and when it expires, and which of 26 sizes it has: large ones are
-// those of clients with certificates. Not who they are, nor which of them belong
-// together. Who watches the store's traffic learns the same, and which entries are
-// asked for.
+// An attacker who can read the store learns how many sessions it holds, when each was
+// stored and when it expires, and which of 26 sizes it has; large sessions belong to
+// clients with certificates. The attacker does not learn who the clients are, or which
+// sessions belong to the same client. An attacker who watches the store's traffic learns
+// the same, and which entries are read.
 //
-// Who writes to the store can lose a session, which costs its client a full
-// handshake, and put back one that was removed, until the expiry that is sealed
-// inside it, as far as no process remembers that it removed it. They cannot read,
-// forge or extend a session, or move it to another id: what does not open is a
-// miss, and the cache asks every session that does open for its id, scope, expiry
-// and the rest, as it asks its own.
+// An attacker who can write to the store can delete a session, which costs its client a
+// full handshake. They can also put back a session that was removed, until the expiry
+// sealed inside it, unless a process remembers the removal. They cannot read, forge or
+// extend a session, or move it to another id: a value that does not open is a miss. The
+// cache checks the id, scope, expiry and everything else of a session that does open,
+// just as it checks its own.
 //
-// Who has the key of the fleet and the store has the sessions, and can decrypt
-// recorded connections of TLS 1.2 that were made or resumed with them, as with the
-// key of stateless tickets; in TLS 1.3 the key exchange of each connection protects
-// it. Forward secrecy returns when the entry is erased everywhere, backups
-// included, or its key is: a rotation drops the keys under which no session can be
-// valid any more.
+// An attacker who has the fleet's key and the store has the sessions. They can decrypt
+// recorded TLS 1.2 connections that made or resumed these sessions, just as with the key
+// of stateless tickets. In TLS 1.3 the key exchange of each connection protects it.
+// Forward secrecy returns once the entry is erased everywhere, backups included, or once
+// its key is erased. A rotation drops the keys under which no session can still be valid.
 //
-// # What a fault of the store costs
+// # What a failing store costs
 //
-// A read that fails, or takes longer than its limit, is a miss. After some failures
-// in a row the store is left alone for a while and then tried again; that, and
-// nothing else, is logged. Writes are queued and made in the background; when the
-// queue is full, new sessions are not stored. A removal is tried again until it
-// succeeds or its session has expired, as far as the queue has room for it; the
-// process that asked for it does not find the session meanwhile, whatever the store
-// answers, as long as it runs and no more than 32,768 were removed since. What is
-// queued when the process is killed is lost, removals too. [Stats] counts it all.
+// A read that fails or exceeds its time limit is a miss. After some failures in a row the
+// store is left alone for a while and then tried again. Only this is logged.
+//
+// Writes are queued and made in the background. When the queue is full, new sessions are
+// not stored. A removal is tried again until it succeeds or its session has expired, if
+// the queue has room for it. Meanwhile the process that asked for the removal does not
+// find the session, whatever the store answers. It forgets a removal after 32,768 later
+// ones. If the process is killed, queued writes are lost, and so are queued removals.
+// [Stats] counts all of this.
 package external

@@ -12,11 +12,11 @@ import (
 )
 
 // An External is an external session cache over a [Store]. It is safe for
-// concurrent use, and one may serve several Caches, whose scopes keep their
+// concurrent use. One External may serve several Caches; their scopes keep their
 // sessions apart.
 //
-// A store that is dead, slow, full or lying costs full handshakes and never a
-// failed one. It is not closed with the External: it belongs to the caller.
+// A store that is down, slow, full or lying costs full handshakes, never a failed one.
+// The store belongs to the caller: closing the External does not close it.
 type External struct {
 	keys         atomic.Pointer[KeyRing]
 	writeThrough time.Duration
@@ -29,7 +29,7 @@ type External struct {
 
 	settingKeys sync.Mutex
 
-	proved func(*halfshake.Session) bool // Proved, but in tests
+	proved func(*halfshake.Session) bool // Session.Proved, except in tests
 }
 
 // New makes an External over store. It starts goroutines, which end with
@@ -53,29 +53,29 @@ func New(store Store, cfg Config) (*External, error) {
 	return e, nil
 }
 
-// Callbacks returns what connects a [halfshake.Cache] to the store. An application may
-// call them from callbacks of its own. Admit refuses every session whose id NewID did
-// not make under one of the keys.
+// Callbacks returns the callbacks that connect a [halfshake.Cache] to the store. An
+// application may call them from its own callbacks. Admit refuses every session whose id
+// was not made by NewID under one of the keys.
 func (e *External) Callbacks() halfshake.Callbacks {
 	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: e.remove, Admit: e.admit, End: e.end}
 }
 
-// SetKeys replaces the keys. No session that was made under a key which ring lacks is
-// resumed any more, even from a Cache's own memory.
+// SetKeys replaces the keys. From then on, no session made under a key that is missing
+// from ring resumes, even from a Cache's own memory.
 //
-// If such a key was already in force, whoever has it may have resumed its sessions, and
-// the sessions that came of that were made under later keys. So SetKeys also ends every
-// lineage that began before the key's successor was in force, and records that in the
-// store. For the last key, and for a ring that is replaced as a whole, these are all
-// lineages; for a key that a rotation leaves out they are those which go back to its
-// time. Each costs its client one full handshake.
+// If a missing key was already in force, an attacker who has it may have resumed its
+// sessions and so obtained new sessions under later keys. SetKeys therefore also ends
+// every lineage that began before the key's successor was in force, and records that in
+// the store. If the last key is missing, or the whole ring is replaced, that ends all
+// lineages. If a rotation dropped an old key, it ends those that began in that key's time
+// or earlier. Each ended lineage costs its client one full handshake.
 //
 // The new keys are in force when SetKeys returns, unless ring is empty, which is an
 // error. An error that wraps [ErrNotRecorded] means that the store has not recorded
 // within five seconds which lineages ended.
 func (e *External) SetKeys(ring *KeyRing) error {
 	if ring == nil || len(ring.keys) == 0 {
-		return errors.New("external: SetKeys: there is no key in the ring")
+		return errors.New("external: SetKeys: the ring has no keys")
 	}
 	e.settingKeys.Lock()
 	defer e.settingKeys.Unlock()
@@ -93,11 +93,11 @@ func (e *External) SetKeys(ring *KeyRing) error {
 	return nil
 }
 
-// Close makes the writes that are queued, for at most five seconds, and ends the
-// goroutines. From then on nothing is found, stored or removed. The error says how many
-// removals the store has not recorded, whose sessions may resume after a restart, and
-// how many new sessions were not stored. Close the [halfshake.Cache] before the
-// External, and the store after it.
+// Close makes the queued writes, for at most five seconds, and ends the goroutines. From
+// then on nothing is found, stored or removed. The error says how many removals the store
+// has not recorded, so that their sessions may resume after a restart, and how many new
+// sessions were not stored. Close the [halfshake.Cache] before the External, and the
+// store after it.
 func (e *External) Close() error {
 	if e.closed.Swap(true) {
 		return nil
@@ -118,8 +118,8 @@ func (e *External) newID(halfshake.ConnInfo) ([]byte, error) {
 	return e.keys.Load().current(time.Now()).newID(), nil
 }
 
-// put is the New callback. It keeps every session: what the store makes of it does
-// not concern the internal cache.
+// put is the New callback. It always returns true: the internal cache keeps a session
+// even if the store does not.
 func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Session) (keep bool) {
 	if e.closed.Load() {
 		return true
@@ -135,7 +135,7 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 		e.counters.removed.Add(1)
 		return true
 	}
-	// No room to note what clients cause to be removed: store nothing that could be.
+	// Without room for tombstones, store nothing that a client could cause to be removed.
 	if e.removed.stones.Full(time.Now()) {
 		e.counters.putDropped.Add(1)
 		return true
@@ -150,7 +150,7 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 		e.writes.put(op)
 		return true
 	}
-	op.due = time.Time{} // it does not wait for the proof either
+	op.due = time.Time{} // nor does it wait for the proof
 	if e.writes.put(op) {
 		waitFor(ctx, op.done, e.writeThrough)
 	}
@@ -175,7 +175,7 @@ func waitFor(ctx context.Context, done <-chan struct{}, limit time.Duration) {
 	}
 }
 
-// String names the type alone; it and Format keep %v from the keys and queues.
+// String returns only the type's name. It and Format keep %v from showing keys.
 func (e *External) String() string { return "external.External" }
 
 // Format writes the same as String for every verb.

@@ -14,18 +14,18 @@ import (
 //	halfshake fleet keys 1
 //	2026-11-21T12:00:00Z 8f0c…  (64 hexadecimal digits)
 //
-// One line a key, the earliest activation first. There is one way to write a
-// ring: what parses is written the same again.
+// Each key has one line, earliest activation first. A ring has only one encoding: a file
+// that parses encodes to the same bytes again.
 const keyFileHeader = "halfshake fleet keys 1"
 
-// maxKeyFile is more bytes than the largest file of keys has.
+// maxKeyFile is larger than any valid key file.
 const maxKeyFile = 4 << 10
 
 // ErrBadKeys is wrapped by the errors of [ParseKeys].
 var ErrBadKeys = errors.New("not a file of fleet keys")
 
-// MarshalText encodes the ring as a file. The text is the secret itself: mode
-// 0600, and nowhere else.
+// MarshalText encodes the ring as a key file. The text contains the secret keys: write it
+// only to a file of mode 0600.
 func (r *KeyRing) MarshalText() ([]byte, error) {
 	b := []byte(keyFileHeader + "\n")
 	for _, k := range r.keys {
@@ -35,10 +35,9 @@ func (r *KeyRing) MarshalText() ([]byte, error) {
 	return b, nil
 }
 
-// ParseKeys decodes what [KeyRing.MarshalText] encoded. The error wraps
-// [ErrBadKeys], names the line and what is wrong with it, and shows nothing of
-// the text. A key that is short, zero or there twice is an error, and so is a ring
-// without a key.
+// ParseKeys decodes the output of [KeyRing.MarshalText]. The error wraps [ErrBadKeys],
+// names the line and what is wrong with it, and shows nothing of the text. A short, zero
+// or repeated key is an error, and so is a ring without keys.
 func ParseKeys(text []byte) (*KeyRing, error) {
 	header, rest, _ := bytes.Cut(text, []byte("\n"))
 	switch {

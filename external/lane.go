@@ -24,13 +24,13 @@ type write struct {
 	kind kind // guarded by the lane's lock
 }
 
-// A kind of write has room of its own in a lane, so that a flood of one does not keep
-// out another.
+// Each kind of write has its own room in a lane, so that a flood of one kind does not
+// keep out another.
 type kind uint8
 
 const (
-	// A removal is made again until it succeeds or its session has expired. It has as
-	// much room as there are tombstones.
+	// A removal is retried until it succeeds or its session has expired. A lane has room
+	// for as many removals as there are tombstones.
 	removal kind = iota
 	// A cleanup deletes a session that the revocation log has ended. It is tried once.
 	cleanup
@@ -49,25 +49,25 @@ func (w *write) class() Class {
 	return ClassUnproved
 }
 
-// A lane is a queue of writes of which there is at most one for each key, besides the
-// one that is being made: a later write for a key takes the place of an earlier one.
+// A lane is a queue of writes. It holds at most one write for each key, besides the write
+// that is being made: a later write for a key replaces an earlier one.
 type lane struct {
-	size   int // room for each kind but removals
+	size   int // room for each kind except removals
 	stones *tombstone.Set[Key]
 	wake   chan struct{} // holds one element while there may be something to do
 
 	mu      sync.Mutex
 	waits   map[Key]*write // every write that has not begun
 	running *write
-	// The lists have what waits, the first to come first. A write in them that is not
-	// in waits any more is passed over.
+	// The lists hold the waiting writes, oldest first. A write in a list that is no
+	// longer in waits is skipped.
 	ready    []*write
 	unproved []*write
-	failed   []*write // removals to be made again
+	failed   []*write // removals to retry
 	counts   [kinds]int
 	pruneAt  int       // number of removals at which those without a tombstone are dropped
 	proveAt  time.Time // when to look for proof again
-	retryAt  time.Time // when to make a failed removal again
+	retryAt  time.Time // when to retry a failed removal
 	turn     bool      // ready and unproved take turns
 	closed   bool
 }
@@ -77,8 +77,8 @@ const (
 	proofWait = time.Second
 	// proofInterval is how often a lane looks whether sessions have been proved.
 	proofInterval = 100 * time.Millisecond
-	// retryPause is how long a lane that is otherwise idle waits before it makes a
-	// failed removal again, and closePause the same after Close.
+	// retryPause is how long an otherwise idle lane waits before it retries a failed
+	// removal. closePause is the same after Close.
 	retryPause = time.Second
 	closePause = 100 * time.Millisecond
 	// minPrune is the least pruneAt.
@@ -94,8 +94,8 @@ func (l *lane) init(size int, stones *tombstone.Set[Key]) {
 	l.pruneAt = minPrune
 }
 
-// addPut queues a put, and returns the put that it replaces. There may be no room, or
-// a removal of the same key, which is the last word.
+// addPut queues a put, and returns the put that it replaces. It returns false if the lane
+// has no room, or has a removal of the same key, which always wins.
 func (l *lane) addPut(op *write) (replaced *write, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,10 +121,10 @@ func (l *lane) addPut(op *write) (replaced *write, ok bool) {
 	return old, true
 }
 
-// addDelete queues a removal or a cleanup. It returns the write that stands for it,
-// nil if there was no room, and the writes that will not be made any more. A delete
-// that is queued for the key already stands for the new one, and so does a removal
-// that is being made: nothing is put after it.
+// addDelete queues a removal or a cleanup. It returns the write that carries it out, or
+// nil if there was no room, and the writes that will no longer be made. If a delete for
+// the key is already queued, or a removal of the key is being made, that write also
+// carries out the new one, because no put can follow it.
 func (l *lane) addDelete(op *write) (pending *write, gone []*write) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,8 +154,8 @@ func (l *lane) addDelete(op *write) (pending *write, gone []*write) {
 	return op, gone
 }
 
-// prune drops the removals whose tombstones are gone: a floor has taken their place,
-// or there was no room for them.
+// prune drops the removals whose tombstones are gone: a floor has replaced them, or there
+// was no room for them.
 func (l *lane) prune() (gone []*write) {
 	for key, op := range l.waits {
 		if op.kind == removal && !l.stones.Holds(key) {
@@ -167,8 +167,8 @@ func (l *lane) prune() (gone []*write) {
 	return gone
 }
 
-// compact drops from the lists the writes that do not wait any more, when there are
-// more of them than of the others.
+// compact drops the writes that no longer wait from the lists, once they outnumber those
+// that do.
 func (l *lane) compact() {
 	if len(l.ready)+len(l.unproved)+len(l.failed) <= 2*len(l.waits)+slack {
 		return
@@ -223,8 +223,8 @@ func (l *lane) sleep(pause time.Duration) {
 	}
 }
 
-// next begins the next write. If there is none yet it returns how long to wait, 0 for
-// as long as it takes. It returns false if there will be none.
+// next begins the next write. If none can begin yet, it returns how long to wait; 0 means
+// until the next signal. It returns false if there will be no more writes.
 func (l *lane) next(now time.Time) (op *write, pause time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -240,7 +240,7 @@ func (l *lane) next(now time.Time) (op *write, pause time.Duration, ok bool) {
 	return nil, l.pause(now), !l.closed || len(l.waits) > 0
 }
 
-// promote makes ready what has been proved.
+// promote makes the puts ready whose sessions have been proved.
 func (l *lane) promote(now time.Time) {
 	if len(l.unproved) == 0 || now.Before(l.proveAt) {
 		return
@@ -261,7 +261,7 @@ func (l *lane) promote(now time.Time) {
 	})
 }
 
-// pick takes the next write from its list, nil if none may begin.
+// pick takes the next write from its list. It returns nil if none may begin.
 func (l *lane) pick(now time.Time) *write {
 	ready, unproved := l.first(&l.ready), l.first(&l.unproved)
 	if unproved != nil && !l.hurries() && now.Before(unproved.due) {
@@ -278,11 +278,11 @@ func (l *lane) pick(now time.Time) *write {
 	}
 }
 
-// hurries reports whether unproved puts wait no longer: the lane is closed, or half
-// full of them.
+// hurries reports whether unproved puts should wait no longer: the lane is closed, or
+// half full of them.
 func (l *lane) hurries() bool { return l.closed || len(l.unproved) > l.size/2 }
 
-// first returns the first of a list that still waits, nil if none does.
+// first returns the first write of a list that still waits, or nil.
 func (l *lane) first(list *[]*write) *write {
 	for len(*list) > 0 {
 		if op := (*list)[0]; l.waits[op.key] == op {
@@ -300,7 +300,7 @@ func shift(list *[]*write) *write {
 	return op
 }
 
-// pause returns how long nothing is to be done, 0 until the next write comes.
+// pause returns how long there is nothing to do; 0 means until the next write comes.
 func (l *lane) pause(now time.Time) (d time.Duration) {
 	if len(l.unproved) > 0 {
 		d = max(min(l.proveAt.Sub(now), l.unproved[0].due.Sub(now)), 1)
@@ -313,17 +313,17 @@ func (l *lane) pause(now time.Time) (d time.Duration) {
 	return d
 }
 
-// An outcome is what became of a write that was begun.
+// An outcome is the result of a write that was begun.
 type outcome uint8
 
 const (
 	over    outcome = iota
-	settled         // over, and nobody finds the session any more
-	again           // failed, and must be made again
+	settled         // over, and nobody can find the session any more
+	again           // failed, and must be retried
 )
 
-// made ends the write that take returned. A removal that failed comes again after a
-// pause, or as soon as another write is over.
+// made ends the write that take returned. A failed removal is retried after a pause, or
+// as soon as another write is over.
 func (l *lane) made(op *write, how outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -336,7 +336,7 @@ func (l *lane) made(op *write, how outcome) {
 		}
 		return
 	}
-	if how == settled { // under the lock: a removal that comes now is not settled by this one
+	if how == settled { // under the lock, so that this does not settle a later removal
 		l.stones.Settle(op.key)
 	}
 	close(op.done)
@@ -358,8 +358,7 @@ func (l *lane) retryPause() time.Duration {
 	return retryPause
 }
 
-// underway returns the value that waits to be put under key or is being put, nil if
-// there is none.
+// underway returns the value that waits to be put under key or is being put, or nil.
 func (l *lane) underway(key Key) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -372,9 +371,9 @@ func (l *lane) underway(key Key) []byte {
 	return nil
 }
 
-// claim takes the put that waits for key out of the queue, for a caller that wants its
-// value and no other to have it. If that put is being made, claim returns what is
-// closed when it is over.
+// claim takes the put that waits for key out of the queue, so that only the caller has
+// its value. If that put is already being made, claim returns a channel that is closed
+// when it is over.
 func (l *lane) claim(key Key) (op *write, running <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

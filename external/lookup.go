@@ -7,8 +7,8 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// get is the Get callback. It never returns an error: what a store does wrong is
-// counted here, and logged when it begins and when it ends, not at each handshake.
+// get is the Get callback. It never returns an error: failures of the store are counted
+// here. They are logged when they begin and when they end, not for each handshake.
 func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*halfshake.Session, error) {
 	if e.closed.Load() {
 		return nil, nil
@@ -42,8 +42,8 @@ func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*h
 	return s, nil
 }
 
-// find returns the value under key, nil if there is none for whatever reason. It may
-// still be on its way to the store.
+// find returns the value under key, or nil if it cannot get one. The value may still be
+// in the queue for the store.
 func (e *External) find(ctx context.Context, key Key) []byte {
 	if !e.removed.log.loaded.Load() {
 		e.counters.readSkipped.Add(1)
@@ -59,13 +59,13 @@ func (e *External) find(ctx context.Context, key Key) []byte {
 	return value
 }
 
-// dropped reports whether a key of the ring has been taken out of force since.
+// dropped reports whether k has been removed from the keys in force since ring was loaded.
 func (e *External) dropped(ring *KeyRing, k *fleetKey) bool {
 	now := e.keys.Load()
 	return now != ring && !now.holds(k)
 }
 
-// openSession returns the session in a value, nil if it does not open.
+// openSession returns the session in a value, or nil if it does not open.
 func openSession(k *fleetKey, key Key, value []byte) *halfshake.Session {
 	session, err := k.open(key, value)
 	if err != nil {
@@ -78,9 +78,10 @@ func openSession(k *fleetKey, key Key, value []byte) *halfshake.Session {
 	return s
 }
 
-// admit is the Admit callback. It refuses what has been removed and what was made
-// under no key of the ring, without I/O, wherever the Cache found it. A session that
-// allows early data is taken from the store, so that of all machines one admits it.
+// admit is the Admit callback. Wherever the Cache found the session, admit refuses it if
+// it has been removed or was made under no key of the ring. These checks need no I/O. A
+// session that allows early data is taken from the store, so that only one machine
+// admits it.
 func (e *External) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Session) bool {
 	if e.closed.Load() {
 		return false
@@ -112,7 +113,7 @@ func (e *External) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake
 }
 
 // take takes the session out of the store, or out of the queue if it has not been put
-// yet, and reports whether it was there. The caller is then the only one to have it.
+// yet, and reports whether it was there. If so, only the caller has it.
 func (e *External) take(ctx context.Context, k *fleetKey, key Key) bool {
 	if !e.removed.log.loaded.Load() {
 		e.counters.readSkipped.Add(1)

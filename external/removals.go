@@ -11,16 +11,16 @@ import (
 )
 
 // ErrNotRecorded is wrapped by the errors of the End callback and of
-// [External.SetKeys] for a removal that the store has not recorded yet. It holds in
-// this process, is tried again in the background, and counts in
-// [Stats.RemovalsPending] until the store has it.
+// [External.SetKeys] for a removal that the store has not recorded yet. The removal holds
+// in this process and is retried in the background. [Stats.RemovalsPending] counts it
+// until the store has recorded it.
 var ErrNotRecorded = errors.New("the removal is not recorded in the session store yet")
 
 var errClosed = errors.New("the External is closed")
 
-// The room for tombstones. What operators remove and what clients cause to be removed
-// have room of their own, each as much as a store that does nothing needs for a while:
-// a tombstone takes about 300 bytes, with the removal that waits for it.
+// The room for tombstones. Removals by operators and removals caused by clients each have
+// this much room, enough to wait for a while for a store that does not answer. A
+// tombstone takes about 300 bytes, including the removal that waits in the queue.
 const (
 	tombstoneRoom = 65536
 	// settledRoom is how many removals may be carried out while a look-up is in
@@ -28,8 +28,8 @@ const (
 	settledRoom = 32768
 )
 
-// removals is what this process knows of what was removed: sessions by their keys, in
-// tombstones, and lineages in the revocation log.
+// removals remembers what was removed: tombstones name sessions by their keys, and the
+// revocation log names lineages.
 type removals struct {
 	stones *tombstone.Set[Key]
 	log    *revocations
@@ -42,14 +42,14 @@ func newRemovals(log *revocations) *removals {
 	}
 }
 
-// name reports whether what a look-up that began at the mark found under key has been
-// removed, or may have been.
+// name reports whether the session that a look-up found under key has been removed, or
+// may have been. since is the mark at which the look-up began.
 func (r *removals) name(key Key, s *halfshake.Session, since tombstone.Mark) bool {
 	return r.stones.Has(key, since) || r.ended(s)
 }
 
-// forbid reports whether s must not be put: a removal that is carried out already is
-// the last word too.
+// forbid reports whether s must not be put, because it was removed. That includes
+// removals that have already been carried out.
 func (r *removals) forbid(key Key, s *halfshake.Session) bool {
 	return r.stones.Remembers(key) || r.ended(s)
 }
@@ -65,7 +65,7 @@ func (r *removals) add(key Key, s *halfshake.Session, cause halfshake.Cause) {
 		Scope: tombstone.Scope(s.ScopeID()), Began: s.LineageStart().UnixMilli(),
 		Until: s.Expires().Add(time.Second), ByClient: !byOperator(cause),
 	}, time.Now())
-	for scope, before := range raised { // and the deletes that waited are dropped
+	for scope, before := range raised { // their queued deletes will be dropped
 		r.log.add(halfshake.Removal{Scope: halfshake.ScopeID(scope), Before: time.UnixMilli(before)})
 	}
 }
@@ -73,20 +73,20 @@ func (r *removals) add(key Key, s *halfshake.Session, cause halfshake.Cause) {
 // pending returns how many removals the store has not recorded.
 func (r *removals) pending() int { return r.stones.Len() + r.log.pending() }
 
-// byOperator reports whether no client can bring the cause about.
+// byOperator reports whether only an operator, and no client, can cause the removal.
 func byOperator(c halfshake.Cause) bool {
 	return c == halfshake.CauseExplicit || c == halfshake.CauseRevoked
 }
 
-// remove is the Remove callback. What a process evicts, replaces, or drops when it is
-// closed is still good for the fleet, and the store drops by itself what has expired.
+// remove is the Remove callback. A session that one process evicts, replaces, or drops
+// when it closes is still valid for the fleet. The store drops expired sessions itself.
 func (e *External) remove(ctx context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
 	if !cause.EndsSession() || cause == halfshake.CauseExpired {
 		return
 	}
 	id := s.ID()
 	k := e.keys.Load().maker(id)
-	if k == nil { // never found
+	if k == nil { // it can never be found
 		return
 	}
 	key := k.name(id)

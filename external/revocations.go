@@ -13,13 +13,13 @@ import (
 )
 
 // revocations keeps the record of ended lineages, in memory and in the store's
-// revocation log. What is added counts in this process at once. One goroutine writes
-// it to the log: all that was added while it wrote goes into the next write.
+// revocation log. A new removal takes effect in this process at once. One goroutine
+// writes the record to the log. All removals added during a write go into the next one.
 //
-// The log is loaded when the External is made. Until that has succeeded nothing is
-// known of the sessions in the store, and none resumes. A log that does not open is
-// replaced by a floor at the present for every scope, so that what it named, whatever
-// that was, stays ended.
+// The log is loaded when the External is made. Until that has succeeded, no session in the
+// store resumes, because any of them may have been revoked. A log that does not open is
+// replaced by a floor at the present time for every scope, so that every lineage that it
+// named stays ended.
 type revocations struct {
 	store  RevocationLog
 	keys   *atomic.Pointer[KeyRing]
@@ -34,9 +34,9 @@ type revocations struct {
 
 	mu      sync.RWMutex
 	record  record
-	added   uint64        // counts what changed the record
-	saved   uint64        // how much of that is in the log
-	tried   uint64        // how much of that was in the last attempt to write, or before
+	added   uint64        // counts the changes of the record
+	saved   uint64        // how many of them are in the log
+	tried   uint64        // how many of them an attempt to write has included
 	err     error         // of the last attempt
 	changed chan struct{} // closed after each attempt
 	closing bool
@@ -46,10 +46,10 @@ type revocations struct {
 
 // A logState is the revocation log as the store has it.
 type logState struct {
-	known bool // else it must be loaded
+	known bool // if false, the log must be loaded
 	value []byte
-	// under is the key that value is sealed under, nil if there is no log or it does
-	// not open.
+	// under is the key that value is sealed under. It is nil if there is no log or the
+	// log does not open.
 	under *fleetKey
 }
 
@@ -78,8 +78,8 @@ func newRevocations(store RevocationLog, keys *atomic.Pointer[KeyRing], log logg
 	return r
 }
 
-// ends reports whether the session's lineage has ended. While the log is not loaded,
-// that may be so for any lineage that began before this External.
+// ends reports whether the session's lineage has ended. Until the log is loaded, it
+// returns true for every lineage that began before this External was made.
 func (r *revocations) ends(s *halfshake.Session) bool {
 	if !r.loaded.Load() && s.LineageStart().UnixMilli() <= r.began {
 		return true
@@ -103,7 +103,7 @@ func (r *revocations) pending() int {
 	return int(r.added - r.saved)
 }
 
-// A logStatus is what Stats says of the revocation log.
+// A logStatus is the part of Stats that describes the revocation log.
 type logStatus struct {
 	pending, lineages, floors int
 	answers                   bool
@@ -122,12 +122,12 @@ func (r *revocations) status() logStatus {
 	return st
 }
 
-// add adds a removal, which counts at once. It returns what wait takes.
+// add adds a removal, which takes effect at once. It returns the change for wait.
 func (r *revocations) add(removed halfshake.Removal) (change uint64) {
 	return r.update(func(rec *record, now time.Time) bool { return rec.add(removed, now) })
 }
 
-// endAll ends every lineage that began by now.
+// endAll ends every lineage that began at before or earlier.
 func (r *revocations) endAll(before time.Time) (change uint64) {
 	return r.update(func(rec *record, now time.Time) bool {
 		rec.raiseEvery(before.UnixMilli(), now)
@@ -229,8 +229,8 @@ func (r *revocations) isClosing() bool {
 	return r.closing
 }
 
-// attempt brings the log up to date once, tells those that wait, and reports whether it
-// failed.
+// attempt tries once to bring the log up to date, wakes the waiters, and reports whether
+// it failed.
 func (r *revocations) attempt() (failed bool) {
 	r.mu.RLock()
 	trying, before := r.added, r.err
@@ -251,9 +251,9 @@ func (r *revocations) attempt() (failed bool) {
 	return err != nil
 }
 
-var errContended = errors.New("other machines change the revocation log all the time")
+var errContended = errors.New("other machines keep changing the revocation log")
 
-// bringUpToDate loads the log, unless it is known, and writes what it lacks.
+// bringUpToDate loads the log if necessary, and writes the changes that it lacks.
 func (r *revocations) bringUpToDate() error {
 	for range maxConflicts {
 		if !r.stored.known {
@@ -268,7 +268,7 @@ func (r *revocations) bringUpToDate() error {
 	return errContended
 }
 
-// load reads the log and adds what it says to the record.
+// load reads the log and merges it into the record.
 func (r *revocations) load() error {
 	value, err := r.call(r.store.Load)
 	switch {
@@ -314,7 +314,7 @@ func (r *revocations) save() error {
 	_, err := r.call(func(ctx context.Context) ([]byte, error) {
 		return nil, r.store.CompareAndSwap(ctx, r.stored.value, value)
 	})
-	if err != nil { // which may have happened all the same
+	if err != nil { // the swap may still have happened
 		r.stored = logState{}
 		return err
 	}

@@ -20,11 +20,11 @@ import (
 //	    opaque box[];       /* AES-256-GCM of what was padded, tag included */
 //	} Sealed;
 //
-// A session is sealed under a key of its own, derived from the fleet's key and the
-// store's key of the entry. So a value that was moved to another key does not open,
-// and no key is used often enough to wear out (SP 800-38D section 8.3 allows 2^32
-// random nonces a key). The revocation log is sealed under one derived key, since it
-// is written once for a group of removals. The format is authenticated too.
+// Each session is sealed under its own key, derived from the fleet's key and the store
+// key of the entry. A value that was moved to another store key therefore does not open,
+// and no sealing key is used too often (SP 800-38D section 8.3 allows 2^32 random nonces
+// a key). The revocation log is sealed under a single derived key, because one write
+// covers a group of removals. The format byte is authenticated too.
 const (
 	sealFormat = 1
 	nonceSize  = 12
@@ -32,11 +32,11 @@ const (
 	sealExtra  = 1 + nonceSize + tagSize
 )
 
-// What is padded is a session, with its length, or a [record], followed by zeros up to
-// the next of a few lengths, four to each power of two. So a value's length says
-// little, and beyond the least length the zeros are at most a quarter of what they
-// hide. Powers of two alone would hide more, but a usual chain of certificates (3.5 kB)
-// would not fit a page of 4 KiB.
+// The plaintext is a session with its length, or a [record], padded with zeros to one of a
+// few lengths, four for each power of two. A value's length therefore reveals little, and
+// above the minimum length the padding adds at most a quarter. Padding to powers of two
+// would hide more, but then a typical chain of certificates (3.5 kB) would not fit in a
+// page of 4 KiB.
 //
 //	struct {
 //	    opaque session<0..2^16-1>;
@@ -72,7 +72,7 @@ func (k *fleetKey) seal(key Key, session []byte) ([]byte, error) {
 }
 
 // open returns the session in a value that the store returned for key. The error is
-// always the same, so that whoever writes to the store learns nothing from it.
+// always the same, so that an attacker who writes to the store learns nothing from it.
 func (k *fleetKey) open(key Key, value []byte) ([]byte, error) {
 	if len(value) > sealExtra+maxPadded {
 		return nil, errUnsealed
@@ -84,7 +84,7 @@ func (k *fleetKey) open(key Key, value []byte) ([]byte, error) {
 	return unpad(padded)
 }
 
-// unpad returns the session in what was padded as seal does, and in nothing else.
+// unpad returns the session in a padded plaintext. It accepts only the padding of seal.
 func unpad(padded []byte) ([]byte, error) {
 	var session cryptobyte.String
 	s := cryptobyte.String(padded)
@@ -121,8 +121,8 @@ func (r *KeyRing) openLog(value []byte) (record, *fleetKey, error) {
 	return record{}, nil, errUnsealed
 }
 
-// unpadRecord returns the record in what was padded as sealLog does, and in nothing
-// else.
+// unpadRecord returns the record in a padded plaintext. It accepts only the padding of
+// sealLog.
 func unpadRecord(padded []byte) (record, error) {
 	s := cryptobyte.String(padded)
 	r, ok := readRecord(&s)
@@ -132,8 +132,8 @@ func unpadRecord(padded []byte) (record, error) {
 	return r, nil
 }
 
-// newSealed returns room for a sealed value, and the part of it that is to be padded:
-// it is filled in and sealed in one buffer.
+// newSealed returns a buffer for a sealed value, and the part of it that holds the padded
+// plaintext. The plaintext is sealed in place.
 func newSealed(size int) (value, padded []byte) {
 	value = make([]byte, 1+size, sealExtra+size)
 	value[0] = sealFormat
@@ -170,8 +170,8 @@ func newBox(key []byte) cipher.AEAD {
 	return box
 }
 
-// isPadding reports whether rest, at the end of size bytes, is the padding that seal
-// or sealLog gives to what comes before it.
+// isPadding reports whether rest, the end of size bytes, is exactly the padding that seal
+// or sealLog adds.
 func isPadding(rest []byte, size, least, most int) bool {
 	for _, b := range rest {
 		if b != 0 {
@@ -181,7 +181,7 @@ func isPadding(rest []byte, size, least, most int) bool {
 	return size == paddedSize(size-len(rest), least, most)
 }
 
-// paddedSize is the least of the lengths that has room for n bytes.
+// paddedSize returns the smallest padded length that holds n bytes.
 func paddedSize(n, least, most int) int {
 	n = max(n, least)
 	step := 1 << bits.Len(uint(n-1)) / 8 // a quarter of the power of two below

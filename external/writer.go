@@ -11,13 +11,13 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// A writer makes the writes, off the handshakes' path. It has some lanes, each with a
-// goroutine and a queue. All writes of a key go by one lane, one after the other, so
-// the last that was asked for is the last that is made.
+// A writer makes the writes in the background, so that handshakes do not wait. It has
+// several lanes, each with a goroutine and a queue. All writes of a key go through the
+// same lane, one after the other, so the last write requested is the last one made.
 //
-// A put is tried once: one that failed may have happened, and made again it could
-// bring back what another machine has removed since. A removal is made again until it
-// succeeds or its session has expired.
+// A put is tried once. A failed put may have taken effect, and a second attempt could
+// bring back a session that another machine has removed since. A removal is retried until
+// it succeeds or its session has expired.
 type writer struct {
 	store    Store
 	removed  *removals
@@ -32,9 +32,9 @@ type writer struct {
 	running  sync.WaitGroup
 }
 
-// laneCount is how many writes are under way at most: enough for a database that is
-// some milliseconds away, and for removals from one that commits each to the disk but
-// lets some share a commit.
+// laneCount limits the writes in flight. It is enough for a database some milliseconds
+// away, and for removals from a database that commits each one to disk but can group
+// several in a commit.
 const laneCount = 32
 
 func newWriter(store Store, cfg Config, removed *removals, n *counters) *writer {
@@ -52,7 +52,7 @@ func newWriter(store Store, cfg Config, removed *removals, n *counters) *writer 
 
 func (w *writer) lane(key Key) *lane { return &w.lanes[key[0]%laneCount] }
 
-// newPut returns a put of what s was sealed to.
+// newPut returns a put of value, which is s sealed.
 func newPut(key Key, value []byte, s *halfshake.Session, proved func(*halfshake.Session) bool) *write {
 	op := &write{key: key, expires: s.Expires(), done: make(chan struct{}), value: value, session: s, proved: proved, kind: provedPut}
 	if !proved(s) {
@@ -78,8 +78,8 @@ func (w *writer) put(op *write) bool {
 	return ok
 }
 
-// delete queues a delete of that kind. It returns what is closed when the delete, or
-// one that stands for it, is over, and nil if there was no room for it.
+// delete queues a delete of the given kind. It returns a channel that is closed when the
+// delete, or another that carries it out, is over. It returns nil if there was no room.
 func (w *writer) delete(key Key, kind kind, expires time.Time) (over <-chan struct{}) {
 	op := &write{key: key, kind: kind, expires: expires, done: make(chan struct{})}
 	pending, gone := w.lane(key).addDelete(op)
@@ -93,9 +93,9 @@ func (w *writer) delete(key Key, kind kind, expires time.Time) (over <-chan stru
 	return pending.done
 }
 
-// claim takes the value that waits to be put under key, so that it never is, for one
-// caller. It returns nil if there is none, or if it is being put: in that case claim
-// waits until the put is over, for at most the limit.
+// claim takes the value that waits to be put under key out of the queue, so that only the
+// caller has it. It returns nil if no value waits. If the value is being put, claim waits
+// until that is over, for at most the limit, and returns nil.
 func (w *writer) claim(ctx context.Context, limit time.Duration, key Key) (value []byte) {
 	op, running := w.lane(key).claim(key)
 	switch {
@@ -125,7 +125,7 @@ func (w *writer) drop(op *write) {
 	}
 }
 
-// underway returns the value that is on its way to key, nil if there is none.
+// underway returns the value that waits to be put under key or is being put, or nil.
 func (w *writer) underway(key Key) []byte { return w.lane(key).underway(key) }
 
 func (w *writer) waiting() (count int, bytes int64) {
@@ -142,7 +142,7 @@ func (w *writer) work(l *lane) {
 	}
 }
 
-// carryOut makes one write, unless it has become needless.
+// carryOut makes one write, unless it is no longer needed.
 func (w *writer) carryOut(op *write) outcome {
 	switch {
 	case w.ctx.Err() != nil:
@@ -180,13 +180,13 @@ func (w *writer) carryOutPut(op *write) {
 	w.counters.put.Add(1)
 }
 
-// carryOutDelete does not ask the breaker once the writer is closing: there is no later
-// occasion.
+// carryOutDelete ignores the breaker once the writer is closing, because it will get no
+// later chance.
 func (w *writer) carryOutDelete(op *write) outcome {
 	failed := over
 	if op.kind == removal {
 		failed = again
-		if !w.removed.stones.Holds(op.key) { // a floor has taken the tombstone's place
+		if !w.removed.stones.Holds(op.key) { // a floor has replaced the tombstone
 			w.drop(op)
 			return over
 		}
@@ -207,14 +207,14 @@ func (w *writer) carryOutDelete(op *write) outcome {
 	return settled
 }
 
-// call makes a write at the store. One that does not end in its time counts as a
-// failure then, but the lane waits for it: what comes next for the same key must come
-// after it.
+// call makes a write to the store. A write that exceeds its time limit counts as a
+// failure at that moment, but the lane still waits for it: the next write for the same
+// key must come after it.
 func (w *writer) call(a attempt, write func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(w.ctx, writeLimit)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		if w.ctx.Err() == nil { // else it is close that ends the call
+		if w.ctx.Err() == nil { // otherwise close ended the call
 			a.failed(ctx.Err())
 		}
 	})
@@ -229,7 +229,7 @@ func (w *writer) call(a attempt, write func(context.Context) error) error {
 	return err
 }
 
-// close makes what is queued, for at most closeLimit, and drops the rest.
+// close makes the queued writes, for at most closeLimit, and drops the rest.
 func (w *writer) close() error {
 	dropped := w.counters.putDropped.Load()
 	w.closing.Store(true)
