@@ -14,7 +14,8 @@ type commands struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
-// BeforeApply refuses a flag that is given twice: the last value would silently win.
+// BeforeApply refuses a flag that is given twice. Otherwise the last value would silently
+// win.
 func (*commands) BeforeApply(ctx *kong.Context) error {
 	given := map[*kong.Flag]bool{}
 	for _, p := range ctx.Path {

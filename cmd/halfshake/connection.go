@@ -73,7 +73,7 @@ func resumedBy(state *tls.ConnectionState, engine string) string {
 	return "ticket"
 }
 
-// sessionAge is how many whole seconds old the session was that was resumed.
+// sessionAge is the age of the resumed session in whole seconds.
 func sessionAge(r *http.Request) int64 {
 	session, ok := halfshake.SessionOf(connOf(r))
 	if !ok || !r.TLS.DidResume {
@@ -93,5 +93,5 @@ func clientCertificate(state *tls.ConnectionState) string {
 // serveJSON answers with v on one line.
 func serveJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(v) // the client may have gone
 }
