@@ -78,8 +78,8 @@ func (s *Set[K]) Mark() Mark {
 	return s.last
 }
 
-// Add puts a tombstone on key, in place of one that is there. It returns the floors
-// that it raised because there was no room otherwise, nil if there was.
+// Add puts a tombstone on key, and replaces one that exists. It returns the floors that it
+// had to raise to make room, or nil.
 func (s *Set[K]) Add(key K, stone Stone, now time.Time) (raised map[Scope]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +91,7 @@ func (s *Set[K]) Add(key K, stone Stone, now time.Time) (raised map[Scope]int64)
 	return raised
 }
 
-// Settle says that nobody who looks for key from now on can find it.
+// Settle records that no look-up that begins from now on can find key.
 func (s *Set[K]) Settle(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,8 +119,8 @@ func (s *Set[K]) Lift(key K) {
 	s.remove(key)
 }
 
-// Has reports whether what a look-up that began at the mark found under key has been
-// removed, or may have been.
+// Has reports whether the thing that a look-up found under key has been removed, or may
+// have been. since is the mark at which the look-up began.
 func (s *Set[K]) Has(key K, since Mark) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +164,7 @@ func (s *Set[K]) Floor() (highest int64) {
 	return highest
 }
 
-// Below reports whether the floor of the scope names what began then.
+// Below reports whether the floor of the scope is at or above the given beginning.
 func (s *Set[K]) Below(scope Scope, began int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -282,7 +282,7 @@ func (s *Set[K]) drop(key K, e entry) {
 	delete(s.stones, key)
 }
 
-// raiseFloors has floors take the place of the eighth that began first.
+// raiseFloors replaces the oldest eighth of the operators' tombstones with floors.
 func (s *Set[K]) raiseFloors() (raised map[Scope]int64) {
 	var began []int64
 	for _, e := range s.stones {
