@@ -12,10 +12,10 @@ const (
 	longestPause   = 10 * time.Second
 )
 
-// A breaker keeps one kind of call away from a store that does not answer. Some
-// failures in a row open it. While it is open no call is made, until a pause is over
-// and one call tries the store: its outcome closes the breaker, or leaves it open for
-// a longer pause.
+// A breaker stops one kind of call to a store that does not answer. After
+// failuresToOpen failures in a row it opens. While it is open, no call is made. After
+// each pause one call tries the store. If it succeeds, the breaker closes; otherwise it
+// stays open for a longer pause.
 type breaker struct {
 	operation string // for the log
 	log       logger
@@ -39,8 +39,8 @@ type attempt struct {
 	trial bool // the one call that is made while the breaker is open
 }
 
-// allow reports whether a call may be made. A caller that makes it all the same
-// reports the outcome too.
+// allow reports whether a call may be made. A caller that makes the call anyway must also
+// report its outcome.
 func (b *breaker) allow() (a attempt, allowed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,7 +54,7 @@ func (b *breaker) allow() (a attempt, allowed bool) {
 	return attempt{b, true}, true
 }
 
-// succeeded reports that the store answered, if only that it has no such entry.
+// succeeded reports that the store answered, even if it has no such entry.
 func (a attempt) succeeded() {
 	if a.shut() {
 		a.log.log(slog.LevelWarn, "session store answers again", slog.String("operation", a.operation))

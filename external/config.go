@@ -13,14 +13,14 @@ const (
 	// store on the same network needs.
 	DefaultReadLimit = 50 * time.Millisecond
 	// DefaultMaxReads is how many handshakes of one process wait for the store at
-	// a time.
+	// the same time.
 	DefaultMaxReads = 256
-	// DefaultQueueSize is some seconds of new sessions of a busy server.
+	// DefaultQueueSize holds the new sessions of a busy server for some seconds.
 	DefaultQueueSize = 8192
 
 	// writeLimit is how long one write may take.
 	writeLimit = 5 * time.Second
-	// closeLimit is how long Close lets the queues run dry, and closeGraceTime how
+	// closeLimit is how long Close waits for the queues to empty. closeGraceTime is how
 	// long it then waits for calls whose context is done.
 	closeLimit     = 5 * time.Second
 	closeGraceTime = time.Second
@@ -30,34 +30,34 @@ const (
 
 // Config configures an [External]. Only Keys is required.
 type Config struct {
-	// Keys are the fleet's keys. They are required: without a secret, whoever reads
-	// the store could resume what is in it.
+	// Keys are the fleet's keys. They are required: without a secret, anyone who can
+	// read the store could resume its sessions.
 	Keys *KeyRing
 
-	// ReadLimit is how long a handshake waits for the store. 0 is
+	// ReadLimit is how long a handshake waits for the store. 0 means
 	// [DefaultReadLimit].
 	ReadLimit time.Duration
 
-	// MaxReads is how many reads may be in flight. A handshake that comes while that
-	// many are is a full one at once. 0 is [DefaultMaxReads].
+	// MaxReads is how many reads may be in flight. While that many are, other
+	// handshakes do not wait and are full handshakes. 0 means [DefaultMaxReads].
 	MaxReads int
 
-	// QueueSize is how many sessions may wait to be written, once for those whose
-	// client has completed its handshake and once for the others. What comes on top is
-	// not stored, and counted. 0 is [DefaultQueueSize].
+	// QueueSize is how many sessions may wait to be written. It applies separately to
+	// sessions whose client has completed its handshake and to the others. Sessions
+	// beyond it are counted and not stored. 0 means [DefaultQueueSize].
 	QueueSize int
 
-	// WriteThrough is how long the handshake waits until its new session is in the
-	// store, for clients that come back at once to another machine. 0 does not wait.
-	// The session is written also where the wait was too short.
+	// WriteThrough is how long a handshake waits until its new session is in the
+	// store, for clients that come back at once to another machine. 0 means not to wait.
+	// The session is written even if the wait was too short.
 	WriteThrough time.Duration
 
 	// Logger receives a line when the store stops answering and when it answers again.
-	// Nil is [slog.Default], looked up at each line, for warnings and errors.
+	// Nil means [slog.Default], looked up for each line, for warnings and errors.
 	Logger *slog.Logger
 }
 
-// validate returns an error that names what is wrong with cfg and how to mend it.
+// validate returns an error that says what is wrong with cfg and how to fix it.
 func (cfg *Config) validate() error {
 	switch {
 	case cfg.Keys == nil || len(cfg.Keys.keys) == 0:

@@ -34,8 +34,8 @@ func newFleetKey(secret []byte, active time.Time) fleetKey {
 // same reports whether the keys have the same secret.
 func (k *fleetKey) same(other *fleetKey) bool { return bytes.Equal(k.secret, other.secret) }
 
-// derive is HKDF-Expand with SHA-256 (RFC 5869 section 2.3): a fleet key is
-// uniformly random, so there is nothing to extract.
+// derive is HKDF-Expand with SHA-256 (RFC 5869 section 2.3). A fleet key is uniformly
+// random, so it needs no HKDF-Extract.
 func derive(key []byte, purpose string) []byte {
 	derived, err := hkdf.Expand(sha256.New, key, purpose, keySize)
 	if err != nil {
@@ -44,8 +44,8 @@ func derive(key []byte, purpose string) []byte {
 	return derived
 }
 
-// entryKey returns the key of one entry's value. It is HKDF-Expand too: for the length
-// of one hash, that is one HMAC.
+// entryKey returns the key of one entry's value. It too is HKDF-Expand, which for the
+// length of one hash is a single HMAC.
 func (k *fleetKey) entryKey(key Key) []byte {
 	return k.sealKey.mac(append(key[:], 1))
 }
@@ -69,8 +69,8 @@ func (m macKey) mac(data []byte) []byte {
 	return h.Sum(nil)
 }
 
-// An id is 16 random bytes and the first 16 bytes of their HMAC-SHA-256, so that an id
-// which no machine of the fleet made costs no read of the store.
+// An id is 16 random bytes and the first 16 bytes of their HMAC-SHA-256. An id that no
+// machine of the fleet made therefore costs no read of the store.
 const (
 	idRandom = 16
 	idSize   = 32

@@ -13,15 +13,14 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// A KeyRing holds the secret keys that the machines of a fleet share. Whoever has one
-// of them, and the store, has the sessions that were made under it. A KeyRing never
-// changes, and is safe for concurrent use. Its printed and logged forms show no
-// secret.
+// A KeyRing holds the secret keys that the machines of a fleet share. Anyone who has one
+// of them and the store has the sessions made under it. A KeyRing never changes, and is
+// safe for concurrent use. Its printed and logged forms show no secret.
 //
-// Each key is active from a given time: from then on new sessions are made under it. A
-// session's id says which key it was made under. A key that becomes active in the
-// future can be copied to every machine before the first of them uses it, so a rotation
-// costs no resumption.
+// Each key has an activation time, from which new sessions are made under it. A session's
+// id shows which key it was made under. Because a key can become active in the future, it
+// can be copied to every machine before any of them uses it. A rotation then costs no
+// resumptions.
 type KeyRing struct {
 	keys []fleetKey // by activation, the earliest first
 }
@@ -39,9 +38,9 @@ func GenerateKeys(now time.Time) *KeyRing {
 	return &KeyRing{keys: []fleetKey{randomKey(now)}}
 }
 
-// Rotate returns a ring with one more random key, active from the given time on.
-// Keys under which no session can be valid any more at now are left out: once every
-// copy of them is destroyed, what was sealed under them cannot be opened again.
+// Rotate returns a ring with one more random key, active from the given time on. It
+// leaves out keys under which no session can still be valid at now. Once every copy of
+// such a key is destroyed, the values sealed under it can never be opened again.
 func (r *KeyRing) Rotate(now, active time.Time) (*KeyRing, error) {
 	next := randomKey(active)
 	kept := r.stillOpening(now)
@@ -50,13 +49,13 @@ func (r *KeyRing) Rotate(now, active time.Time) (*KeyRing, error) {
 			stamp(next.active), stamp(last.active))
 	}
 	if len(kept) == MaxKeys {
-		return nil, fmt.Errorf("external: the ring holds %d keys already, all of them in use; wait until the oldest has been succeeded for %v", MaxKeys, halfshake.MaxTimeout)
+		return nil, fmt.Errorf("external: the ring already holds %d keys, all of them in use; wait until the second oldest has been active for %v", MaxKeys, halfshake.MaxTimeout)
 	}
 	return &KeyRing{keys: append(kept, next)}, nil
 }
 
-// stillOpening returns the keys under which a session can be valid at now: a key
-// makes its last session when the next becomes active. An hour is for clocks that
+// stillOpening returns the keys under which a session can be valid at now. A key makes
+// its last session when the next key becomes active. An hour is added because clocks may
 // disagree.
 func (r *KeyRing) stillOpening(now time.Time) []fleetKey {
 	oldest := now.Add(-halfshake.MaxTimeout - time.Hour)
@@ -67,8 +66,8 @@ func (r *KeyRing) stillOpening(now time.Time) []fleetKey {
 	return slices.Clone(r.keys[first:])
 }
 
-// current returns the key for new sessions: the last that is active. If none is active
-// yet, which only a wrong clock can bring about, it is the first.
+// current returns the key for new sessions, which is the last active key. If none is
+// active yet, which only a wrong clock can cause, it returns the first.
 func (r *KeyRing) current(now time.Time) *fleetKey {
 	for i := len(r.keys) - 1; i > 0; i-- {
 		if !r.keys[i].active.After(now) {
@@ -81,9 +80,9 @@ func (r *KeyRing) current(now time.Time) *fleetKey {
 // Made reports whether the id was made under one of the keys.
 func (r *KeyRing) Made(id []byte) bool { return r.maker(id) != nil }
 
-// endedWithout reports whether a key that was in force at now is missing in next. If
-// so, every lineage that began before then, when the last such key was succeeded, may
-// have passed through its sessions.
+// endedWithout reports whether next lacks a key that has been in force at now. If so, any
+// lineage that began earlier than before may include a session made under that key.
+// before is when the last such key was succeeded.
 func (r *KeyRing) endedWithout(next *KeyRing, now time.Time) (before time.Time, ended bool) {
 	current := r.current(now)
 	for i := range r.keys {
@@ -106,8 +105,8 @@ func (r *KeyRing) holds(k *fleetKey) bool {
 	return slices.ContainsFunc(r.keys, func(other fleetKey) bool { return other.same(k) })
 }
 
-// maker returns the key under which the id was made, nil if it is none of these. It
-// tries those that are not active yet too: another machine's clock may be ahead.
+// maker returns the key under which the id was made, or nil if no key matches. It also
+// tries keys that are not active yet, because another machine's clock may be ahead.
 func (r *KeyRing) maker(id []byte) *fleetKey {
 	for i := len(r.keys) - 1; i >= 0; i-- {
 		if r.keys[i].made(id) {

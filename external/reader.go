@@ -46,8 +46,8 @@ func (r *reader) get(ctx context.Context, key Key) ([]byte, error) {
 	return r.ask(ctx, r.gets, func(ctx context.Context) ([]byte, error) { return r.store.Get(ctx, key) })
 }
 
-// take takes a value from the store, and returns no later than the limit. After an
-// error the value may be gone all the same.
+// take takes a value from the store, and returns no later than the limit. Even after an
+// error the value may be gone.
 func (r *reader) take(ctx context.Context, key Key) ([]byte, error) {
 	return r.ask(ctx, r.takes, func(ctx context.Context) ([]byte, error) { return r.store.Take(ctx, key) })
 }
@@ -57,7 +57,7 @@ type answer struct {
 	err   error
 }
 
-// ask makes one call, within the limits. It counts each outcome but a value and
+// ask makes one call, within the limits. It counts each outcome except a value and
 // ErrNotFound.
 func (r *reader) ask(ctx context.Context, b *breaker, call func(context.Context) ([]byte, error)) ([]byte, error) {
 	attempt, allowed := b.allow()
@@ -105,9 +105,9 @@ func (r *reader) start(ctx context.Context, call func(context.Context) ([]byte, 
 	return true
 }
 
-// judge reports the answer to the breaker and counts a failure. A handshake that has
-// run out of its own time, or whose client is gone, says nothing about the store, and
-// neither does a read that close has ended.
+// judge reports the answer to the breaker and counts a failure. If the handshake ran out
+// of its own time, its client is gone, or close ended the read, the failure says nothing
+// about the store.
 func (r *reader) judge(ctx context.Context, made attempt, a answer) ([]byte, error) {
 	switch {
 	case a.err == nil && len(a.value) > 0:

@@ -12,9 +12,9 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// A record is what the revocation log says: which lineages have ended. It holds them
-// one by one, and as floors, which end every lineage that began at the floor or
-// earlier.
+// A record is the content of the revocation log: the lineages that have ended. It names
+// lineages one by one, and has floors. A floor ends every lineage that began at the floor
+// or earlier.
 //
 // Its encoding, all integers in network byte order:
 //
@@ -60,8 +60,8 @@ const (
 	maxMilli  = 1<<48 - 1 // as in a lineage
 	maxSecond = maxMilli / 1000
 
-	// recordSlack is how much longer a record holds what it was given, for machines
-	// whose clocks disagree.
+	// recordSlack is how much longer than necessary a record keeps a removal, because
+	// the clocks of machines may disagree.
 	recordSlack = time.Hour
 )
 
@@ -96,8 +96,8 @@ func (r *record) add(removed halfshake.Removal, now time.Time) (changed bool) {
 	return r.raise(removed.Scope, floor{removed.Before.UnixMilli(), until})
 }
 
-// untilOf returns, in Unix seconds, until when to hold a removal: no longer than any
-// session can live.
+// untilOf returns until when to keep a removal, in Unix seconds. No removal is kept
+// longer than a session can live.
 func untilOf(until, now time.Time) int64 {
 	last := now.Add(halfshake.MaxTimeout)
 	if until.IsZero() || until.After(last) {
@@ -122,7 +122,7 @@ func (r *record) raiseEvery(before int64, now time.Time) {
 	r.every = r.every.join(floor{before, untilOf(time.Time{}, now)})
 }
 
-// merge adds what other says.
+// merge adds the removals of other.
 func (r *record) merge(other record) {
 	r.every = r.every.join(other.every)
 	for scope, f := range other.scopes {
@@ -133,8 +133,8 @@ func (r *record) merge(other record) {
 	}
 }
 
-// trim drops what has expired, and keeps to the bounds: floors take the place of the
-// eighth that began first.
+// trim drops expired removals, and enforces the bounds: while there are too many, a floor
+// replaces the oldest eighth.
 func (r *record) trim(now time.Time) {
 	oldest := now.Add(-recordSlack).Unix()
 	if r.every.until < oldest {
@@ -206,8 +206,8 @@ func (f floor) append(b []byte) []byte {
 
 func appendUint24(b []byte, n int) []byte { return append(b, byte(n>>16), byte(n>>8), byte(n)) }
 
-// readRecord reads the encoding of a record from s. What it accepts, encode writes
-// again.
+// readRecord reads the encoding of a record from s. A record that it accepts encodes to
+// the same bytes again.
 func readRecord(s *cryptobyte.String) (r record, ok bool) {
 	r = newRecord()
 	var scopes, lineages cryptobyte.String

@@ -3,24 +3,24 @@ package external
 import "sync/atomic"
 
 // Stats are the counters of an [External] since it was made, and its present state.
-// They are read one by one, so a snapshot may be one apart from itself.
+// They are read one by one, so related counters of a snapshot may differ by one.
 type Stats struct {
 	// Hits counts the look-ups that found a session, in the store or on its way there.
 	Hits uint64 `json:"hits"`
 	// NotFound counts the look-ups that found none. Removed counts the look-ups,
 	// admissions and Puts that were refused because the session, its lineage or its key
 	// has been removed. Foreign counts those of an id that was made under none of the
-	// keys, which the store is never asked for.
+	// keys; the store is never asked for such ids.
 	NotFound uint64 `json:"not_found"`
 	Removed  uint64 `json:"removed"`
 	Foreign  uint64 `json:"foreign"`
 	// Unreadable counts the values that did not open: written under another key,
 	// moved, changed or garbage.
 	Unreadable uint64 `json:"unreadable"`
-	// ReadFailed counts the reads that ended in an error or not in time. ReadSkipped
-	// counts those that were not made because the store does not answer, or has not
-	// answered yet what was removed, and ReadLimited those that were not made because
-	// too many were in flight.
+	// ReadFailed counts the reads that failed or timed out. ReadSkipped counts those that
+	// were not made because the store does not answer, or because its revocation log is
+	// not loaded yet. ReadLimited counts those that were not made because too many were
+	// in flight.
 	ReadFailed  uint64 `json:"read_failed"`
 	ReadSkipped uint64 `json:"read_skipped"`
 	ReadLimited uint64 `json:"read_limited"`
@@ -48,8 +48,8 @@ type Stats struct {
 	// has not recorded yet. They hold in this process, and are lost if it ends.
 	RemovalsPending uint64 `json:"removals_pending"`
 	// Tombstones is how many removed sessions still wait to be deleted from the store.
-	// EndedLineages and Floors are how many lineages the revocation log names one by
-	// one, and how many times before which it ends all lineages of a scope.
+	// EndedLineages is how many lineages the revocation log names one by one. Floors is
+	// how many floors it has; a floor ends all lineages of a scope up to a given time.
 	Tombstones    uint64 `json:"tombstones"`
 	EndedLineages uint64 `json:"ended_lineages"`
 	Floors        uint64 `json:"floors"`

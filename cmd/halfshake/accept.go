@@ -12,9 +12,9 @@ import (
 // warnEvery is how often a shortage of file descriptors is logged at most.
 const warnEvery = 10 * time.Second
 
-// A tunedListener sets the socket options of each connection that it accepts. It
-// warns when it can accept none because the process or the machine has run out of
-// file descriptors: its caller tries again and logs that at the debug level only.
+// A tunedListener sets the socket options of each connection that it accepts. It warns
+// when the process or the machine has run out of file descriptors, because its caller
+// tries again and logs that only at the debug level.
 type tunedListener struct {
 	net.Listener
 	log *slog.Logger
@@ -41,6 +41,6 @@ func (l *tunedListener) warn(err error) {
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Sub(l.warned) >= warnEvery {
 		l.warned = now
-		l.log.Warn("new connections wait for free file descriptors; raise the limit (LimitNOFILE= in the unit file, or ulimit -n)", "error", err)
+		l.log.Warn("new connections are waiting for file descriptors; raise the limit (LimitNOFILE= in the unit file, or ulimit -n)", "error", err)
 	}
 }

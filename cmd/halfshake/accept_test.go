@@ -29,7 +29,7 @@ func TestDescriptorShortage(t *testing.T) {
 				_, _ = conn.Write([]byte{22}) // a client that says nothing stays in the kernel
 				conns = append(conns, conn)
 			}
-			s.await(t, `level=WARN (msg="new connections wait for free file descriptors; raise the limit.*" listen=127.0.0.1:\d+ error=.*too many open files)`)
+			s.await(t, `level=WARN (msg="new connections are waiting for file descriptors; raise the limit.*" listen=127.0.0.1:\d+ error=.*too many open files)`)
 			for _, conn := range conns {
 				_ = conn.Close()
 			}

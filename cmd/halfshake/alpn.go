@@ -8,7 +8,7 @@ import (
 // maxProtocolName is the longest name that ALPN has room for (RFC 7301 section 3.1).
 const maxProtocolName = 255
 
-// An alpnList is the list of --alpn, most preferred first; nil if it is not given.
+// An alpnList is the value of --alpn, most preferred first. It is nil if not given.
 type alpnList []string
 
 // UnmarshalText reads names joined by commas.
@@ -25,9 +25,9 @@ func (l *alpnList) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// protocols returns what the server offers in ALPN. By default that is nothing for a
-// byte stream: only its backend knows which protocol it speaks, and a client that
-// asks for another protocol than those offered gets a fatal alert.
+// protocols returns the protocols that the server offers in ALPN. By default it offers
+// none for a byte stream: only the backend knows which protocol it speaks, and a client
+// that asks for a protocol that is not offered gets a fatal alert.
 func (f *serveFlags) protocols() []string {
 	switch {
 	case f.ALPN != nil:

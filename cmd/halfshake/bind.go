@@ -18,8 +18,8 @@ type bound struct {
 	metrics net.Listener // nil for none
 }
 
-// bindAll binds all addresses or none. Each accepts at most that many connections at
-// a time; others wait.
+// bindAll binds all addresses or none. Each listener serves a limited number of
+// connections at the same time; others wait.
 func bindAll(f *serveFlags, log *slog.Logger, connections int) (b bound, err error) {
 	bind := func(flag string, a address) (net.Listener, error) {
 		listener, err := listen(flag, a)
@@ -48,8 +48,8 @@ func (b bound) close() {
 	}
 }
 
-// network keeps an IPv4 address to IPv4: 0.0.0.0 is not every address of IPv6 too,
-// which a firewall may not know of.
+// network restricts an IPv4 address to IPv4, so that 0.0.0.0 does not also listen on
+// every IPv6 address, which a firewall may not cover.
 func network(a address) string {
 	host, _, _ := net.SplitHostPort(string(a))
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
@@ -63,7 +63,7 @@ func listen(flag string, a address) (net.Listener, error) {
 	listener, err := config.Listen(context.Background(), network(a), string(a))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s %s: the address is in use; stop what listens there, or choose another (port 0 picks a free one)", flag, a)
+		return nil, fmt.Errorf("%s %s: the address is in use; stop the program that listens there, or choose another (port 0 picks a free one)", flag, a)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s %s: permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE", flag, a)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

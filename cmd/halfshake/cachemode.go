@@ -7,7 +7,7 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// modes are the words of --cache-mode.
+// modes are the words that --cache-mode accepts.
 var modes = []struct {
 	word string
 	mode halfshake.Mode
@@ -30,12 +30,12 @@ func (m *cacheMode) UnmarshalText(text []byte) error {
 	for word := range strings.SplitSeq(string(text), ",") {
 		bits, ok := modeOf(strings.TrimSpace(word))
 		if !ok {
-			return fmt.Errorf("%q is not a cache mode; there are %s", word, strings.Join(modeWords(), ", "))
+			return fmt.Errorf("%q is not a cache mode; choose from %s", word, strings.Join(modeWords(), ", "))
 		}
 		mode |= bits
 	}
 	if mode&halfshake.ModeOff != 0 && mode != halfshake.ModeOff {
-		return fmt.Errorf("off stands alone, and the list is %q", text)
+		return fmt.Errorf("off cannot be combined with other modes, as in %q", text)
 	}
 	if mode != halfshake.ModeOff { // flags alone
 		mode |= halfshake.ModeServer

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// endsSoon is the longest time before its end at which a certificate is said to end
-// soon; a short-lived one is when a tenth of its life is left.
+// endsSoon is how long before its expiry the server warns about a certificate. For a
+// short-lived certificate it is a tenth of its lifetime.
 const endsSoon = 14 * 24 * time.Hour
 
 // warnOfCertificate logs why clients refuse a server's certificate, now or soon. The
-// server starts nevertheless: it may have clients that check less.
+// server starts anyway, because its clients may check less.
 func warnOfCertificate(log *slog.Logger, file string, pair tls.Certificate, now time.Time) {
 	for _, warning := range certificateWarnings(pair, now) {
 		log.Warn(warning, "cert", file, "from", pair.Leaf.NotBefore, "until", pair.Leaf.NotAfter)
@@ -31,7 +31,7 @@ func certificateWarnings(pair tls.Certificate, now time.Time) (warnings []string
 	left := leaf.NotAfter.Sub(now)
 	warn(now.Before(leaf.NotBefore), "clients refuse the server's certificate: it is not valid yet; check this machine's clock, or use another certificate until then")
 	warn(left < 0, "clients refuse the server's certificate: it has expired; renew it and send SIGHUP")
-	warn(left >= 0 && left < min(endsSoon, leaf.NotAfter.Sub(leaf.NotBefore)/10), "the server's certificate ends soon; renew it and send SIGHUP")
+	warn(left >= 0 && left < min(endsSoon, leaf.NotAfter.Sub(leaf.NotBefore)/10), "the server's certificate expires soon; renew it and send SIGHUP")
 	warn(!namesHost(leaf), "clients refuse the server's certificate: it names no host; get one with the names that clients use as subject alternative names")
 	warn(!isForServers(leaf), "clients refuse the server's certificate: its extended key usage is not for servers; get one with serverAuth")
 	warn(leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0, "clients refuse the server's certificate: its key usage does not let it sign; get one with digitalSignature")
@@ -65,12 +65,12 @@ func hasExpired(chain [][]byte, now time.Time) bool {
 	return false
 }
 
-// warnOfKeyMode logs that others can reach a private key. The server starts
-// nevertheless: other programs may need the file as it is.
+// warnOfKeyMode logs that other users can read or change a private key. The server
+// starts anyway, because other programs may need the file as it is.
 func warnOfKeyMode(log *slog.Logger, file string) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return // it was there a moment ago, and is no longer needed
+		return // the key has already been read
 	}
 	if mode := info.Mode().Perm(); mode&exposedMode != 0 {
 		log.Warn("other users of this machine can read or change the private key; run: chmod o=,g-w "+file, "key", file, "mode", fmt.Sprintf("%04o", mode))

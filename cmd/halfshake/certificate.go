@@ -7,8 +7,7 @@ import (
 	"fmt"
 )
 
-// loadCertificate returns the certificate of --cert and --key, or the self-made
-// one.
+// loadCertificate returns the certificate of --cert and --key, or the self-signed one.
 func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 	f := t.flags
 	if f.Cert == "" && f.Key == "" {
@@ -37,11 +36,11 @@ func (t *tlsFiles) loadCertificate() (tls.Certificate, error) {
 func pairError(cert, key []byte, err error) error {
 	switch {
 	case !hasBlock(cert, "CERTIFICATE") && hasBlock(key, "CERTIFICATE"):
-		return errors.New("the certificate is in the second; swap them")
+		return errors.New("the certificate is in the second file; swap them")
 	case !hasBlock(cert, "CERTIFICATE"):
-		return errors.New("there is no PEM certificate in the first; give the file that begins with BEGIN CERTIFICATE")
+		return errors.New("the first file has no PEM certificate; give the file that begins with BEGIN CERTIFICATE")
 	case !hasBlock(key, "PRIVATE KEY"):
-		return errors.New("there is no PEM private key in the second; give the file that has BEGIN PRIVATE KEY")
+		return errors.New("the second file has no PEM private key; give the file that has BEGIN PRIVATE KEY")
 	case bytes.Contains(key, []byte("ENCRYPTED")):
 		return errors.New("the private key is encrypted; give it without a passphrase (openssl pkey -in FILE -out FILE)")
 	}

@@ -14,8 +14,8 @@ type clientCA struct {
 	digest string // of the file's bytes
 }
 
-// loadClientCA reads every certificate in the file: one that does not parse is an
-// error, not an authority less.
+// loadClientCA reads every certificate in the file. It returns an error if one does not
+// parse, and does not skip it.
 func loadClientCA(path string) (clientCA, error) {
 	data, err := readFile("--client-ca", path)
 	if err != nil {
@@ -31,7 +31,7 @@ func loadClientCA(path string) (clientCA, error) {
 		found++
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return clientCA{}, fmt.Errorf("--client-ca %s: certificate %d in it does not parse (%w); take it out or replace it", path, found, err)
+			return clientCA{}, fmt.Errorf("--client-ca %s: certificate %d in it does not parse (%w); remove or replace it", path, found, err)
 		}
 		ca.pool.AddCert(cert)
 	}

@@ -9,24 +9,24 @@ import (
 // A collector turns a snapshot of the counters into Prometheus's form.
 type collector struct{ stats func() stats }
 
-// The metrics. Their counters' names are OpenSSL's, of SSL_CTX_sess_number(3).
+// The metrics. The counters have OpenSSL's names, from SSL_CTX_sess_number(3).
 var (
 	sessionsMetric     = describe("sessions", "Sessions in the internal cache.")
-	sessionBytesMetric = describe("session_bytes", "What these sessions are accounted at.")
-	acceptMetric       = describe("accept_total", "ClientHellos that were read.")
-	acceptGoodMetric   = describe("accept_good_total", "Handshakes that were completed.")
+	sessionBytesMetric = describe("session_bytes", "Memory that these sessions take, as the cache accounts for it.")
+	acceptMetric       = describe("accept_total", "ClientHellos read.")
+	acceptGoodMetric   = describe("accept_good_total", "Handshakes completed.")
 	hitsMetric         = describe("hits_total", "Handshakes that resumed a session.")
 	cbHitsMetric       = describe("cb_hits_total", "Sessions that the store found.")
-	missesMetric       = describe("misses_total", "Session ids that the internal cache did not know.")
-	timeoutsMetric     = describe("timeouts_total", "Sessions that were found and had expired.")
-	cacheFullMetric    = describe("cache_full_total", "Sessions that were evicted from a full internal cache.")
+	missesMetric       = describe("misses_total", "Session ids that the internal cache did not have.")
+	timeoutsMetric     = describe("timeouts_total", "Sessions found that had expired.")
+	cacheFullMetric    = describe("cache_full_total", "Sessions evicted from a full internal cache.")
 	refusedMetric      = describe("refused_total", "Sessions that were not resumed, or not cached, by reason.", "reason")
 
-	storeReadsMetric   = describe("store_reads_total", "Session ids looked up beyond the internal cache, by outcome; foreign and removed ones cost no read.", "outcome")
+	storeReadsMetric   = describe("store_reads_total", "Session ids looked up outside the internal cache, by outcome; foreign and removed ones cost no read.", "outcome")
 	storePutsMetric    = describe("store_puts_total", "Sessions for the store, by outcome.", "outcome")
 	storeDeletesMetric = describe("store_deletes_total", "Removals from the store, by outcome.", "outcome")
-	storeQueuedMetric  = describe("store_queued", "Writes that wait.")
-	storeAnswersMetric = describe("store_answers", "Whether the store does what it is asked to, by operation.", "operation")
+	storeQueuedMetric  = describe("store_queued", "Writes waiting.")
+	storeAnswersMetric = describe("store_answers", "Whether the store answers, by operation.", "operation")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

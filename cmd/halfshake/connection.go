@@ -94,5 +94,5 @@ func clientCertificate(state *tls.ConnectionState) string {
 // serveJSON answers with v on one line.
 func serveJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(v) // the client may have gone
 }

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// maxFileSize is far above a bundle of all public authorities (0.3 MB).
+// maxFileSize is far larger than a bundle of all public authorities (0.3 MB).
 const maxFileSize = 8 << 20
 
 // readFile reads the file that a flag names.
@@ -22,8 +22,8 @@ func readFile(flag, path string) ([]byte, error) {
 	return data, nil
 }
 
-// readBounded returns the content of a regular file, and what is known of that very
-// file. Anything else is an error: to open or read a named pipe could take forever.
+// readBounded returns the content and the FileInfo of a regular file. Anything else is an
+// error, because opening or reading a named pipe could block.
 func readBounded(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -37,7 +37,7 @@ func readBounded(path string) ([]byte, fs.FileInfo, error) {
 	case info.IsDir():
 		return nil, nil, syscall.EISDIR
 	case !info.Mode().IsRegular():
-		return nil, nil, errors.New("not a regular file; write what it holds into a file, and name that one")
+		return nil, nil, errors.New("not a regular file; copy its content to a file and name that file")
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err == nil && len(data) > maxFileSize {
@@ -46,7 +46,7 @@ func readBounded(path string) ([]byte, fs.FileInfo, error) {
 	return data, info, err
 }
 
-// ownerOf returns the id of the user to whom a file belongs.
+// ownerOf returns the user id of a file's owner.
 func ownerOf(info fs.FileInfo) int {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -55,8 +55,7 @@ func ownerOf(info fs.FileInfo) int {
 	return int(stat.Uid)
 }
 
-// isForeign reports whether a user is neither root nor the one that this process
-// runs as.
+// isForeign reports whether a user is neither root nor the user of this process.
 func isForeign(owner int) bool { return owner != 0 && owner != os.Geteuid() }
 
 // checkOwner refuses a file with a secret that belongs to another user.
@@ -67,7 +66,7 @@ func checkOwner(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkMode refuses a file with a secret that everybody can read, or that others
+// checkMode refuses a file with a secret that everybody can read, or that anyone other
 // than its owner can change.
 func checkMode(path string, info fs.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&exposedMode != 0 {
@@ -76,11 +75,12 @@ func checkMode(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// exposedMode are the permissions that a file with a secret must not give. Its group
-// may read it: keys are shared with a service that way.
+// exposedMode are the permissions that a file with a secret must not give. Its group may
+// read it, because that is how keys are shared with a service.
 const exposedMode = 0o027
 
-// readError is err without the path, which the caller names, and with the mend.
+// readError returns err with a hint how to fix it, and without the path, which the caller
+// names.
 func readError(err error) error {
 	switch err = bare(err); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -93,7 +93,7 @@ func readError(err error) error {
 	return err
 }
 
-// bare is err without the path that package os puts before it.
+// bare returns err without the path that package os puts before it.
 func bare(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
@@ -101,15 +101,15 @@ func bare(err error) error {
 	return err
 }
 
-// writeFile puts a file of mode 0600 in place at once: a reader sees the old
-// content or the new, also after a crash.
+// writeFile atomically writes a file of mode 0600: a reader sees the old content or the
+// new, even after a crash.
 func writeFile(path string, data []byte) error {
 	return writeFileAs(path, data, func(*os.File) error { return nil })
 }
 
-// replaceFile is writeFile for a file that is there: it keeps its mode and owner,
-// since who reads it may be another user, and what a symbolic link leads to is
-// replaced, not the link.
+// replaceFile is writeFile for a file that exists. It keeps the file's mode and owner,
+// because another user may read it. It replaces the target of a symbolic link, not the
+// link.
 func replaceFile(path string, data []byte) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -129,7 +129,7 @@ func replaceFile(path string, data []byte) error {
 	})
 }
 
-// writeFileAs calls as with the new file before it takes its place.
+// writeFileAs calls as with the new file before it is renamed into place.
 func writeFileAs(path string, data []byte, as func(*os.File) error) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {

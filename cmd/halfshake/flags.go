@@ -18,11 +18,11 @@ import (
 // serveFlags are the command line of "halfshake serve".
 type serveFlags struct {
 	Listen   address       `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
-	To       proxy.Target  `group:"where" placeholder:"URL" help:"Pass on what arrives to http://HOST:PORT, as a reverse proxy, or to tcp://HOST:PORT, as bytes. Default: a page about each connection."`
+	To       proxy.Target  `group:"where" placeholder:"URL" help:"The backend: http://HOST:PORT for a reverse proxy, or tcp://HOST:PORT to pass on bytes. Default: a page about each connection."`
 	ALPN     alpnList      `group:"where" name:"alpn" placeholder:"LIST" help:"The application protocols to offer in TLS, joined by commas, preferred first. Default: h2,http/1.1, and none with --to tcp://."`
 	Metrics  address       `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /metrics, /stats.json, /healthz, /readyz and the live page. Off by default; keep it off public networks."`
 	StateDir string        `group:"where" placeholder:"DIR" help:"Where sessions, their key and the self-made certificate are kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
-	Drain    time.Duration `group:"where" default:"5s" placeholder:"DURATION" help:"After a SIGTERM, how long what is under way may take to finish. Default: ${default}."`
+	Drain    time.Duration `group:"where" default:"5s" placeholder:"DURATION" help:"After a SIGTERM, how long open requests and connections may take to finish. Default: ${default}."`
 
 	Cert string `group:"certificates" placeholder:"FILE" help:"The server's certificate and its chain, PEM. Default, without --to only: a self-signed one for localhost, 127.0.0.1 and ::1, made once in the state directory."`
 	Key  string `group:"certificates" placeholder:"FILE" help:"Its private key, PEM."`
@@ -31,21 +31,21 @@ type serveFlags struct {
 	ClientAuth clientAuth `group:"clients" placeholder:"require|request" help:"With --client-ca: whether a client must have a certificate (require, the default) or may (request)."`
 	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default: a digest of --client-ca and of the server's public key, so that a new key pair ends the sessions of the old one."`
 
-	Store         storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them here alone. Default: ${default}"`
+	Store         storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them only in this process. Default: ${default}"`
 	FleetKey      string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
 	Timeout       time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
 	CacheSize     int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
-	CacheMode     cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off nothing is kept, and no store opened. Default: ${default}."`
+	CacheMode     cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off, no sessions are kept and no store is opened. Default: ${default}."`
 	SessionIDs    sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
 	MaxLineageAge lineageAge    `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming, with or without a certificate; off for no limit but each session's timeout. Default: 24h for clients with a certificate, off for others."`
 
 	LogFormat string   `group:"log" default:"text" enum:"text,json" placeholder:"text|json" help:"Default: ${default}."`
-	LogLevel  logLevel `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. debug says of each connection why it was or was not resumed. Default: ${default}."`
+	LogLevel  logLevel `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. debug says for each connection why it was or was not resumed. Default: ${default}."`
 }
 
 var flagGroups = []kong.Group{
 	{Key: "where", Title: "Where:"},
-	{Key: "certificates", Title: "The server's certificate:", Description: "Read again on SIGHUP, like --client-ca and --fleet-key; files that do not parse leave those in force."},
+	{Key: "certificates", Title: "The server's certificate:", Description: "Read again on SIGHUP, like --client-ca and --fleet-key. If a file does not parse, the old ones stay in force."},
 	{Key: "clients", Title: "Client certificates:"},
 	{Key: "sessions", Title: "The session cache:"},
 	{Key: "log", Title: "The log, on stderr:"},
@@ -53,13 +53,13 @@ var flagGroups = []kong.Group{
 
 // Help is the second paragraph of "halfshake serve --help".
 func (*serveFlags) Help() string {
-	return `Without flags it listens on port 8443 with a certificate of its own, and keeps sessions in a file, sealed, so that clients resume after a restart too. ` +
+	return `Without flags it listens on port 8443 with a self-signed certificate, and keeps sessions encrypted in a file, so that clients can resume even after a restart. ` +
 		`GET / is a page about the connection it came over, GET /connection.json the same for programs. ` +
 		`To see a session resumed: curl -k --http1.1 -H 'Connection: close' URL URL, with https://localhost:8443/connection.json twice. ` +
-		`SIGHUP reads certificates and keys again; SIGTERM finishes what is under way, for at most --drain, and exits with 0.`
+		`SIGHUP reads certificates and keys again; SIGTERM lets open requests and connections finish, for at most --drain, and exits with 0.`
 }
 
-// flagValues are what the help texts take from the library.
+// flagValues are the values from the library that the help texts show.
 func flagValues() kong.Vars {
 	return kong.Vars{
 		"timeout": halfshake.DefaultTimeout.String(),
@@ -69,12 +69,12 @@ func flagValues() kong.Vars {
 	}
 }
 
-// Validate finds the values that are wrong by themselves or do not go together;
-// they are usage errors.
+// Validate returns a usage error for values that are wrong by themselves or do not go
+// together.
 func (f *serveFlags) Validate() error {
 	switch {
 	case f.To.Given() && (f.Cert == "" || f.Key == ""):
-		return errors.New("--to needs --cert FILE and --key FILE: a self-signed certificate is for trying out alone")
+		return errors.New("--to needs --cert FILE and --key FILE: the self-signed certificate is only for trying out the page")
 	case f.Cert != "" && f.Key == "":
 		return fmt.Errorf("--cert %s needs --key FILE, its private key", f.Cert)
 	case f.Key != "" && f.Cert == "":
@@ -82,7 +82,7 @@ func (f *serveFlags) Validate() error {
 	case f.Store == memoryStore && f.CacheMode.Mode&halfshake.ModeNoInternalLookup != 0:
 		return errors.New("--cache-mode no-internal-lookup resumes nothing with --store memory:, which keeps sessions in the internal cache alone; leave it out, or name another store")
 	case f.Store == memoryStore && f.FleetKey != "":
-		return fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave one of them out", f.FleetKey)
+		return fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave out one of the two", f.FleetKey)
 	case f.Drain < 0:
 		return fmt.Errorf("--drain is %v; give 0 or more", f.Drain)
 	case f.ClientAuth != "" && f.ClientCA == "":
@@ -104,10 +104,10 @@ func (f *serveFlags) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
-// An address is HOST:PORT, the host being optional.
+// An address is HOST:PORT. The host is optional.
 type address string
 
-// UnmarshalText refuses what no listener can be bound to.
+// UnmarshalText refuses an address that no listener can bind to.
 func (a *address) UnmarshalText(text []byte) error {
 	_, port, err := net.SplitHostPort(string(text))
 	if err != nil {
@@ -140,19 +140,19 @@ func (s *sessionIDs) UnmarshalText(text []byte) error {
 	words := map[string]halfshake.SessionIDs{"off": halfshake.SessionIDsOff, "ticketless": halfshake.SessionIDsTicketless, "always": halfshake.SessionIDsAlways}
 	mode, ok := words[string(text)]
 	if !ok {
-		return fmt.Errorf("%q is none of off, ticketless and always", text)
+		return fmt.Errorf("%q is not off, ticketless or always", text)
 	}
 	s.SessionIDs = mode
 	return nil
 }
 
-// A logLevel is the least level that is logged.
+// A logLevel is the lowest level that is logged.
 type logLevel struct{ slog.Level }
 
 // UnmarshalText accepts the four words of slog.
 func (l *logLevel) UnmarshalText(text []byte) error {
 	if err := l.Level.UnmarshalText(text); err != nil {
-		return fmt.Errorf("%q is not a level; there are debug, info, warn and error", text)
+		return fmt.Errorf("%q is not a level; choose from debug, info, warn and error", text)
 	}
 	return nil
 }

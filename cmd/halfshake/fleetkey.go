@@ -15,12 +15,11 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// fleetKeys finds the keys that seal the sessions in a store: those of
-// --fleet-key, or the ones in the state directory, which it makes where there are
-// none.
+// fleetKeys finds the keys that seal the sessions in a store. They are in the file of
+// --fleet-key, or in the state directory, where it makes them if necessary.
 type fleetKeys struct {
 	flag string // --fleet-key
-	dir  string // the state directory, where flag is empty
+	dir  string // the state directory, used if flag is empty
 	log  *slog.Logger
 }
 
@@ -42,14 +41,14 @@ func (k fleetKeys) load() (*external.KeyRing, error) {
 
 func (k fleetKeys) path() string { return filepath.Join(k.dir, "fleet.key") }
 
-// loadOrMake is load for a start, which may be the first.
+// loadOrMake is load for the start of the server. At the first start it makes the keys.
 func (k fleetKeys) loadOrMake() (*external.KeyRing, error) {
 	ring, err := k.load()
 	if k.flag != "" || !errors.Is(err, fs.ErrNotExist) {
 		return ring, err
 	}
 	path := k.path()
-	// Of many processes that find none, one makes it and the others wait for it.
+	// If several processes find no key, one makes it and the others wait.
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
 	if err != nil {
 		return nil, stateDirError(k.dir, err)
@@ -72,12 +71,12 @@ func (k fleetKeys) make(path string) (*external.KeyRing, error) {
 	}
 	k.log.Info("made a fleet key, which seals the sessions in the store", "file", path)
 	if _, err := os.Stat(filepath.Join(k.dir, storeFile)); err == nil {
-		k.log.Warn("the sessions that are in the store already were sealed with another key and are lost", "store", filepath.Join(k.dir, storeFile))
+		k.log.Warn("the sessions already in the store were sealed with another key and are lost", "store", filepath.Join(k.dir, storeFile))
 	}
 	return ring, nil
 }
 
-// readKeys reads a key file that others cannot read, whoever owns it.
+// readKeys reads a key file, which other users must not be able to read.
 func readKeys(what, path string) (ring *external.KeyRing, info fs.FileInfo, err error) {
 	text, info, err := readBounded(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,6 +94,6 @@ func readKeys(what, path string) (ring *external.KeyRing, info fs.FileInfo, err 
 	return ring, info, nil
 }
 
-// own is an error of package external without its prefix: to a user, all that the
-// command says is the command's.
+// own returns an error of package external without its prefix, because the command adds
+// its own.
 func own(err error) error { return errors.New(strings.TrimPrefix(err.Error(), "external: ")) }

@@ -11,7 +11,7 @@ type flight struct {
 	Messages   []message
 }
 
-// A message is one of the handshake's. It is spared where a full handshake has it
+// A message is one message of the handshake. It is spared if a full handshake sends it
 // and this one did not.
 type message struct {
 	Name   string
@@ -70,7 +70,7 @@ func (v *handshakeView) hello() string {
 	return "ClientHello"
 }
 
-// inFull are messages that a full handshake has, if it has them at all.
+// inFull returns messages that only a full handshake sends, if it sends them at all.
 func (v *handshakeView) inFull(at bool, names ...string) []message {
 	messages := sentIf(at, names...)
 	for i := range messages {

@@ -14,21 +14,21 @@ import (
 
 // keygenFlags are the command line of "halfshake keygen".
 type keygenFlags struct {
-	Out      string        `placeholder:"FILE" help:"Make a key file with one new key, active at once. Never over an existing file."`
-	Rotate   string        `placeholder:"FILE" help:"Add a new key to this file, and drop those that no session needs any more."`
+	Out      string        `placeholder:"FILE" help:"Make a key file with one new key, active at once. Never overwrites an existing file."`
+	Rotate   string        `placeholder:"FILE" help:"Add a new key to this file, and drop keys that no session needs any more."`
 	ActiveIn time.Duration `default:"1h" placeholder:"DURATION" help:"With --rotate: when the new key is first used; until then, copy the file to every machine and send each server a SIGHUP. Default: ${default}."`
 }
 
-// maxActiveIn keeps a slip of the hand from blocking the next rotations.
+// maxActiveIn keeps a mistyped duration from blocking the next rotations.
 const maxActiveIn = 30 * 24 * time.Hour
 
 // Help is the second paragraph of "halfshake keygen --help".
 func (*keygenFlags) Help() string {
 	return `The key seals the sessions in a store. Every server that shares the store needs the same file; ` +
-		`whoever has it and the store has the sessions. The file is text, of mode 0600.`
+		`anyone who has the key and the store has the sessions. The file is text, of mode 0600.`
 }
 
-// Validate wants one of the two deeds.
+// Validate requires exactly one of --out and --rotate.
 func (f *keygenFlags) Validate() error {
 	switch {
 	case (f.Out == "") == (f.Rotate == ""):
@@ -83,7 +83,7 @@ func (f *keygenFlags) rotate(now time.Time) error {
 	if _, _, err := readKeys("--rotate", f.Rotate); err != nil {
 		return err
 	}
-	unlock, err := lockedfile.MutexAt(f.Rotate + ".lock").Lock() // two at once would lose a key
+	unlock, err := lockedfile.MutexAt(f.Rotate + ".lock").Lock() // two rotations at once would lose a key
 	if err != nil {
 		return fmt.Errorf("--rotate %s: %w", f.Rotate, bare(err))
 	}
@@ -104,7 +104,7 @@ func (f *keygenFlags) rotate(now time.Time) error {
 	if err := replaceFile(f.Rotate, text); err != nil {
 		return fmt.Errorf("--rotate %s: %w", f.Rotate, bare(err))
 	}
-	fmt.Printf("added a key to %s, active from %s on; before that, copy the file to every machine and send each server a SIGHUP\n",
+	fmt.Printf("added a key to %s, active from %s; before then, copy the file to every machine and send each server a SIGHUP\n",
 		f.Rotate, active.UTC().Truncate(time.Second).Format(time.RFC3339))
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 // noLineageAge is the value of [halfshake.Config.MaxLineageAge] for no limit.
 const noLineageAge time.Duration = -1
 
-// A lineageAge is the value of --max-lineage-age, as [halfshake.Config.MaxLineageAge]
-// has it: 0 is the default, a negative duration no limit.
+// A lineageAge is the value of --max-lineage-age, in the form of
+// [halfshake.Config.MaxLineageAge]: 0 means the default, a negative duration no limit.
 type lineageAge time.Duration
 
 // UnmarshalText accepts a duration, or "off" for no limit.

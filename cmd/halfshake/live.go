@@ -9,15 +9,15 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// liveWindow is how far back the page's plot goes, liveStep how fine it is.
+// liveWindow is how far back the page's plot goes. liveStep is its resolution.
 const (
 	liveWindow = 3 * time.Minute
 	liveStep   = time.Second
 )
 
-// live is the cache's counters over time. It reads them when somebody looks and
-// never by itself, so that there is nothing to stop, and a server that nobody
-// watches does nothing for it: between two looks it knows only the mean.
+// live records the cache's counters over time. It reads them only when somebody looks, so
+// it needs no goroutine and costs nothing while nobody watches. Between two looks it
+// knows only the mean.
 type live struct {
 	stats func() halfshake.Stats
 	now   func() time.Time
@@ -26,13 +26,13 @@ type live struct {
 	samples []sample // guarded by mu; oldest first, at least liveStep apart
 }
 
-// A sample is how many handshakes had been completed at a time.
+// A sample is the number of handshakes completed at a point in time.
 type sample struct {
 	at            time.Time
 	full, resumed uint64
 }
 
-// A snapshot is what /live.json answers. Like Stats it has no id and no secret.
+// A snapshot is the answer of /live.json. Like Stats it contains no ids and no secrets.
 type snapshot struct {
 	Stats  halfshake.Stats `json:"stats"`
 	Window float64         `json:"window_seconds"`
@@ -63,8 +63,8 @@ func (l *live) look() snapshot {
 	return snapshot{stats, liveWindow.Seconds(), l.spans(now)}
 }
 
-// add keeps s, unless the last sample is too young, and forgets what is out of
-// the window.
+// add keeps s, unless the last sample is too recent, and drops samples outside the
+// window.
 func (l *live) add(s sample) {
 	if n := len(l.samples); n > 0 && s.at.Sub(l.samples[n-1].at) < liveStep {
 		return
@@ -88,13 +88,13 @@ func (l *live) spans(now time.Time) []span {
 	return spans
 }
 
-// rate is the growth per second. Counters that are read one by one may seem to
+// rate is the growth per second. Because counters are read one by one, they may seem to
 // shrink by one.
 func rate(before, after uint64, seconds float64) float64 {
 	return short(float64(after-min(before, after)) / seconds)
 }
 
-// short is x with as many digits as a plot can show.
+// short returns x with as many digits as a plot can show.
 func short(x float64) float64 { return math.Round(x*100) / 100 }
 
 // handleLive serves the page and its counters.

@@ -7,7 +7,7 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// A figure is a counter with what it counts.
+// A figure is a counter and its description.
 type figure struct {
 	Name  string // as /live.json spells it
 	Value uint64
@@ -19,13 +19,13 @@ func (s snapshot) Counters() []figure {
 	n := s.Stats
 	return []figure{
 		{"number", n.Number, "Sessions that the cache holds now."},
-		{"bytes", n.Bytes, "Bytes of memory that they are accounted at."},
-		{"accept", n.Accept, "Handshakes begun: ClientHellos that were read."},
+		{"bytes", n.Bytes, "Bytes of memory that they take, as the cache accounts for it."},
+		{"accept", n.Accept, "Handshakes begun: ClientHellos read."},
 		{"accept_good", n.AcceptGood, "Handshakes completed, full and resumed."},
-		{"hits", n.Hits, "Handshakes that resumed a session, each a signature less."},
+		{"hits", n.Hits, "Handshakes that resumed a session; each saved a signature."},
 		{"cb_hits", n.CBHits, "Sessions that the external cache had."},
-		{"misses", n.Misses, "Sessions offered that the cache did not know."},
-		{"timeouts", n.Timeouts, "Sessions offered after their time."},
+		{"misses", n.Misses, "Sessions offered that the cache did not have."},
+		{"timeouts", n.Timeouts, "Sessions offered after they had expired."},
 		{"cache_full", n.CacheFull, "Sessions evicted because the cache was full."},
 	}
 }
@@ -37,7 +37,7 @@ func (s snapshot) Still() []figure {
 		{"connect", n.Connect, "Handshakes begun as a client."},
 		{"connect_good", n.ConnectGood, "Handshakes completed as a client."},
 		{"connect_renegotiate", n.ConnectRenegotiate, "Renegotiations as a client."},
-		{"accept_renegotiate", n.AcceptRenegotiate, "Renegotiations as a server; there are none."},
+		{"accept_renegotiate", n.AcceptRenegotiate, "Renegotiations as a server; always 0."},
 	}
 }
 
@@ -55,7 +55,7 @@ func (s snapshot) Refused() bool {
 	return slices.ContainsFunc(s.Refusals(), func(f figure) bool { return f.Value > 0 })
 }
 
-// Full is how many handshakes were completed without a session.
+// Full is how many completed handshakes did not resume a session.
 func (s snapshot) Full() uint64 { return s.Stats.AcceptGood - min(s.Stats.Hits, s.Stats.AcceptGood) }
 
 // Share is the percentage of the completed handshakes that resumed.
@@ -67,16 +67,16 @@ var refusalWords = map[halfshake.Refusal]string{
 	halfshake.RefusedWrongID:              "The external cache answered with another session.",
 	halfshake.RefusedMalformed:            "The stored session cannot be read, or contradicts itself.",
 	halfshake.RefusedVersion:              "Made under another version of TLS.",
-	halfshake.RefusedUnscoped:             "Client certificates are asked for, and nothing says what sessions are good for.",
+	halfshake.RefusedUnscoped:             "The server asks for client certificates, and no scope says what sessions are good for.",
 	halfshake.RefusedScope:                "Made for another scope, server name or client-certificate policy.",
 	halfshake.RefusedExpired:              "Its timeout has passed.",
 	halfshake.RefusedLineageAge:           "Too long since the first full handshake.",
 	halfshake.RefusedCipherSuite:          "Its cipher suite is not one that this connection may use.",
 	halfshake.RefusedExtendedMasterSecret: "A TLS 1.2 session made without the extended master secret.",
-	halfshake.RefusedClientCertificate:    "It lacks the client certificate that is wanted, or has one that is not.",
+	halfshake.RefusedClientCertificate:    "It lacks a required client certificate, or has one that is not asked for.",
 	halfshake.RefusedUntrusted:            "The client's certificate is not valid under today's authorities.",
-	halfshake.RefusedUnauthorized:         "The application's own check said no.",
-	halfshake.RefusedNotAdmitted:          "The external cache's last word was no: revoked, used or unsure.",
-	halfshake.RefusedTooLarge:             "A new session too large to be kept.",
+	halfshake.RefusedUnauthorized:         "The application's own check refused it.",
+	halfshake.RefusedNotAdmitted:          "The external cache did not admit it: revoked, already used, or unknown.",
+	halfshake.RefusedTooLarge:             "A new session that is too large to keep.",
 	halfshake.RefusedCallback:             "The external cache failed, so its answer is missing.",
 }

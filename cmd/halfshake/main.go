@@ -1,6 +1,6 @@
 // Command halfshake serves TLS with the session cache of package halfshake.
 //
-// "halfshake serve" needs no flag; "halfshake --help" says the rest.
+// "halfshake serve" needs no flags; "halfshake --help" lists the commands.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 	var c commands
 	parser := kong.Must(&c,
 		kong.Name("halfshake"),
-		kong.Description("A TLS session cache: connections that come back skip most of the handshake."),
+		kong.Description("A TLS session cache: clients that come back skip most of the handshake."),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
 		kong.ExplicitGroups(flagGroups),
 		flagValues(),
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// whereToLook is the help that has what the command line got wrong.
+// whereToLook names the help for the part of the command line that is wrong.
 func whereToLook(err error) string {
 	if parsing, ok := errors.AsType[*kong.ParseError](err); ok && parsing.Context.Selected() != nil {
 		return fmt.Sprintf("\"halfshake %s --help\" lists the flags", parsing.Context.Selected().Name)

@@ -12,7 +12,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// metricsPages is what --metrics serves, over plain HTTP.
+// metricsPages returns the handler of --metrics, which serves plain HTTP.
 func (s *server) metricsPages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats.json", func(w http.ResponseWriter, _ *http.Request) { serveJSON(w, s.stats()) })
@@ -23,7 +23,8 @@ func (s *server) metricsPages() http.Handler {
 	return secured(mux)
 }
 
-// stats is /stats.json: the cache's counters, and the store's where there is one.
+// stats is the answer of /stats.json: the counters of the cache, and of the store if the
+// server has one.
 type stats struct {
 	halfshake.Stats
 	Store *external.Stats `json:"store,omitempty"`
@@ -31,8 +32,8 @@ type stats struct {
 
 func (s *server) stats() stats { return stats{s.cache.Stats(), s.store.stats()} }
 
-// serveReady says whether to send clients here. A store that does not answer is no
-// reason not to: it costs full handshakes.
+// serveReady says whether to send clients here. The server is ready even if its store
+// does not answer, because that only costs full handshakes.
 func (s *server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if s.draining.Load() {
 		answer(w, http.StatusServiceUnavailable, "draining")

@@ -48,9 +48,9 @@ type pageView struct {
 	Now        time.Time
 }
 
-// page returns the handler of GET /. A browser keeps its connection, so that
-// loading the page again shows the same one; with ?anew it is told to close it,
-// and makes another.
+// page returns the handler of GET /. A browser keeps its connection, so loading the page
+// again shows the same connection. With ?anew the server asks the browser to close it and
+// make another.
 func (s *server) page(l *live) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("anew") {
@@ -76,7 +76,7 @@ func (s *server) page(l *live) http.HandlerFunc {
 	}
 }
 
-// handshakeView is a connection, and what of its handshake resumption saves.
+// handshakeView is a connection, and the parts of its handshake that resumption saves.
 type handshakeView struct {
 	connection
 	Version     uint16
@@ -117,8 +117,8 @@ func (s *server) handshakeOf(r *http.Request) *handshakeView {
 
 func (c *chainSize) add(der []byte) { c.Certificates, c.Bytes = c.Certificates+1, c.Bytes+len(der) }
 
-// hostOf is the address that the page's commands name: the one in the address bar,
-// where a shell takes it for what it is.
+// hostOf returns the address that the page's commands name. It is the address in the
+// address bar, if a shell would not interpret it.
 func (s *server) hostOf(r *http.Request) string {
 	if plainHost.MatchString(r.Host) {
 		return r.Host
@@ -128,7 +128,7 @@ func (s *server) hostOf(r *http.Request) string {
 
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$|^\[[0-9A-Fa-f:.]+\](:[0-9]+)?$`)
 
-// spoken is a number of seconds in the largest unit that fits.
+// spoken returns a number of seconds in words, in the largest unit that fits.
 func spoken(seconds int64) string {
 	switch {
 	case seconds < 1:

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// tlsFiles are the certificates that the flags name, as they were when they were
-// last read without error. Connections take what is in force when they begin.
+// tlsFiles are the certificates that the flags name, as of the last time they were read
+// without error. A connection uses those in force when it begins.
 type tlsFiles struct {
 	flags *serveFlags
 	log   *slog.Logger
 
-	// pools has one pool for each content that the --client-ca file has had, by
-	// its digest; it belongs to the goroutine that calls load.
+	// pools has one pool for each content that the --client-ca file has had, by its
+	// digest. It belongs to the goroutine that calls load.
 	pools map[string]*x509.CertPool
 
 	// Read by handshakes.
@@ -51,18 +51,17 @@ func (t *tlsFiles) load() error {
 	return nil
 }
 
-// reload is load for a server that runs.
+// reload is load for a running server.
 func (t *tlsFiles) reload() {
 	if err := t.load(); err != nil {
-		t.log.Error("reload failed; the certificates in force stay", "error", err)
+		t.log.Error("reload failed; the old certificates stay in force", "error", err)
 		return
 	}
 	t.report("reloaded the certificates")
 }
 
-// report logs which certificates are in force, and what is wrong with the server's.
-// Sessions are resumed only under the scope that they were made under, by this server
-// or another.
+// report logs which certificates are in force, and what is wrong with the server's. It
+// logs the scope because sessions resume only under the scope that they were made under.
 func (t *tlsFiles) report(msg string) {
 	config := t.current.Load()
 	scope := t.flags.Scope
@@ -71,13 +70,13 @@ func (t *tlsFiles) report(msg string) {
 	}
 	leaf := config.Certificates[0].Leaf
 	t.log.Info(msg, "subject", leaf.Subject.String(), "until", leaf.NotAfter, "client_ca", t.flags.ClientCA, "scope", scope)
-	if t.flags.Cert != "" { // a self-made one is as it should be
+	if t.flags.Cert != "" { // the self-signed one needs no check
 		warnOfCertificate(t.log, t.flags.Cert, config.Certificates[0], time.Now())
 		warnOfKeyMode(t.log, t.flags.Key)
 	}
 }
 
-// known returns the pool that stands for this content of the file.
+// known returns the pool for this content of the file.
 func (t *tlsFiles) known(ca clientCA) *x509.CertPool {
 	if pool, ok := t.pools[ca.digest]; ok {
 		return pool
@@ -94,21 +93,20 @@ func (t *tlsFiles) clientAuth() tls.ClientAuthType {
 	return tls.RequireAndVerifyClientCert
 }
 
-// config returns the configuration to serve with. Each connection takes the files
-// in force; the policy that they agree on is in the configuration itself too,
-// since the cache checks that one when it makes its listener.
+// config returns the configuration to serve with. Each connection uses the files in
+// force. The client-certificate policy, which no reload changes, is also in the
+// configuration itself, because the cache checks that one when it makes its listener.
 func (t *tlsFiles) config() *tls.Config {
 	base := t.current.Load().Clone()
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.current.Load(), nil }
 	return base
 }
 
-// trustID is [halfshake.Config.TrustID]: a digest of the --client-ca file and of the
-// server's public keys that config, or the one it was cloned from, was made of. Who
-// replaces a key, perhaps because it was stolen, ends the sessions made under it; who
-// renews a certificate for the same key does not. This is right for the stores there
-// are, which belong to one machine. Machines that share a store may have keys of
-// their own.
+// trustID is [halfshake.Config.TrustID]. It returns a digest of the --client-ca file and
+// of the server's public keys that config, or the one it was cloned from, was made of. If
+// a key is replaced, perhaps because it was stolen, the sessions made under it end. If a
+// certificate is renewed for the same key, they do not. This suits stores that belong to
+// one machine. Machines that share a store may have different keys.
 func (t *tlsFiles) trustID(config *tls.Config) string {
 	digest := sha256.New()
 	if config.ClientCAs != nil {

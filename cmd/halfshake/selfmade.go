@@ -27,8 +27,8 @@ const (
 	selfMadeRenew = 30 * 24 * time.Hour
 )
 
-// selfMade is the self-signed certificate for localhost, with its key, in one
-// file of the state directory: one rename replaces both.
+// selfMade is the self-signed certificate for localhost. It shares a file in the state
+// directory with its key, so that one rename replaces both.
 type selfMade struct {
 	dir string
 	log *slog.Logger
@@ -36,9 +36,9 @@ type selfMade struct {
 
 func (s selfMade) path() string { return filepath.Join(s.dir, "localhost.pem") }
 
-// load returns the certificate that is there, and makes one where there is none
-// or its end is near. Of many processes that find none, one makes it and the
-// others wait for it.
+// load returns the certificate. It makes one if the file does not exist or the
+// certificate expires soon. If several processes find none, one makes it and the others
+// wait.
 func (s selfMade) load() (tls.Certificate, error) {
 	cert, err := s.read()
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,7 @@ func (s selfMade) load() (tls.Certificate, error) {
 	return s.make()
 }
 
-// read returns fs.ErrNotExist also for a certificate that has to be replaced.
+// read returns fs.ErrNotExist even for a certificate that exists but must be replaced.
 func (s selfMade) read() (tls.Certificate, error) {
 	data, info, err := readBounded(s.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +67,7 @@ func (s selfMade) read() (tls.Certificate, error) {
 	}
 	cert, err := tls.X509KeyPair(data, data)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w; delete the file and a new one is made", s.path(), err)
+		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w; delete the file to have a new one made", s.path(), err)
 	}
 	if err := cmp.Or(checkOwner(s.path(), info), checkMode(s.path(), info)); err != nil {
 		return tls.Certificate{}, fmt.Errorf("self-made certificate %s: %w", s.path(), err)

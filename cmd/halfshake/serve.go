@@ -14,7 +14,7 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// limits bound what clients can hold of the process.
+// limits bound the resources that clients can hold.
 type limits struct {
 	handshake   time.Duration // of the handshake, and of a request's header
 	request     time.Duration // of a request to the page, and of its answer
@@ -62,8 +62,8 @@ func (f *serveFlags) Run() error {
 	return s.serve(ctx, hangups)
 }
 
-// begin is newServer, but returns nil when ctx ends: a file may be on a file system
-// that hangs.
+// begin is newServer, but returns nil when ctx ends, because a file may be on a file
+// system that hangs.
 func begin(ctx context.Context, f *serveFlags, log *slog.Logger, l limits) (*server, error) {
 	type outcome struct {
 		server *server
@@ -82,8 +82,8 @@ func begin(ctx context.Context, f *serveFlags, log *slog.Logger, l limits) (*ser
 	}
 }
 
-// newServer does all that can fail for what the flags say. It binds the addresses
-// first: a process that cannot have them makes no certificate.
+// newServer does everything that can fail because of the flags. It binds the addresses
+// first, so that a process that cannot have them makes no certificate.
 func newServer(f *serveFlags, log *slog.Logger, l limits) (*server, error) {
 	sockets, err := bindAll(f, log, l.connections)
 	if err != nil {
@@ -97,7 +97,7 @@ func newServer(f *serveFlags, log *slog.Logger, l limits) (*server, error) {
 	return s, nil
 }
 
-// prepare makes all that stands between inner and the service.
+// prepare makes everything between inner and the service.
 func (s *server) prepare(inner net.Listener) (err error) {
 	if s.files, err = newTLSFiles(s.flags, s.log); err != nil {
 		return err
@@ -114,8 +114,8 @@ func (s *server) prepare(inner net.Listener) (err error) {
 	return nil
 }
 
-// cacheConfig is the cache that the flags describe. Without --scope, a session
-// belongs to the --client-ca file and the server's key.
+// cacheConfig returns the configuration of the cache that the flags describe. Without
+// --scope, a session belongs to the --client-ca file and the server's key.
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
@@ -136,7 +136,7 @@ func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		return running
 	}
 	running := []service{start(s.service(), s.listener)}
-	if s.metrics != nil { // it goes last, so that /readyz says what is going on
+	if s.metrics != nil { // stops last, so that /readyz answers until then
 		running = append(running, start(&web{Server: s.httpServer(s.metricsPages())}, s.metrics))
 	}
 	s.announce()
@@ -152,8 +152,8 @@ func (s *server) serve(ctx context.Context, hangups <-chan os.Signal) error {
 	}
 }
 
-// reloadAt reads the files again at each hangup until ctx ends. It has a goroutine of
-// its own, so that a file that hangs does not keep the server from ending.
+// reloadAt reads the files again at each SIGHUP until ctx ends. It runs in its own
+// goroutine, so that a file that hangs does not keep the server from stopping.
 func (s *server) reloadAt(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
@@ -166,25 +166,25 @@ func (s *server) reloadAt(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// stop lets what is under way finish, up to the limit, and then keeps what there
-// is to keep.
+// stop lets open requests and connections finish, up to the limit, and then closes the
+// cache and the store.
 func (s *server) stop(running []service) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.flags.Drain)
 	defer cancel()
 	for _, r := range running {
 		if r.Shutdown(ctx) != nil {
-			s.log.Warn("cut off what was still under way", "after", s.flags.Drain.String())
+			s.log.Warn("cut off requests and connections that had not finished", "after", s.flags.Drain.String())
 		}
 	}
 	if err := errors.Join(s.cache.Close(), s.store.close()); err != nil {
-		s.log.Error("not all sessions were kept", "error", err)
+		s.log.Error("some sessions were not kept", "error", err)
 	}
 	return nil
 }
 
-// announce logs what the server serves with, that it is ready, and what a newcomer
-// may try.
+// announce logs the certificates, that the server is ready, and a command for newcomers
+// to try.
 func (s *server) announce() {
 	s.files.report("loaded the certificates")
 	url := "https://" + reachable(s.listener.Addr()) + "/"
@@ -199,7 +199,7 @@ func (s *server) announce() {
 	}
 }
 
-// reachable is addr as a client on this machine may dial it.
+// reachable returns addr in a form that a client on this machine can dial.
 func reachable(addr net.Addr) string {
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// deferAccept is how long the kernel keeps a connection to itself while its
-	// client sends nothing.
+	// deferAccept is how long the kernel holds back a connection whose client sends
+	// nothing.
 	deferAccept = 5 * time.Second
 
 	// maxUnsent is how many bytes the kernel takes from us beyond those on their way
@@ -20,8 +20,7 @@ const (
 	tcpNotsentLowat = 25 // TCP_NOTSENT_LOWAT, which package syscall lacks
 )
 
-// The options below only help: a kernel without one of them serves as well, so
-// errors are ignored.
+// The options below are optimizations. A kernel may lack them, so errors are ignored.
 
 // tuneListener is a [net.ListenConfig.Control].
 func tuneListener(_, _ string, socket syscall.RawConn) error {

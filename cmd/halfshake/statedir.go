@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// makeStateDir returns the state directory, which it makes if it is missing; flag is
-// --state-dir. Nobody but this user and root may be able to put files there.
+// makeStateDir returns the state directory, and makes it if it is missing. flag is
+// --state-dir. Only this user and root may be able to put files there.
 func makeStateDir(flag string) (string, error) {
 	dir, err := stateDirPath(flag)
 	if err != nil {
@@ -36,8 +36,8 @@ func stateDirError(dir string, err error) error {
 	return fmt.Errorf("state directory %s: %w; give one that can be written with "+withoutStateDir, dir, bare(err))
 }
 
-// stateDirPath prefers the flag to the service manager's choice, and that to the
-// user's. systemd may list many directories; the first is ours.
+// stateDirPath prefers the flag to the service manager's choice, and that choice to the
+// user's. systemd may list several directories; the first one is used.
 func stateDirPath(flag string) (string, error) {
 	if flag != "" {
 		return flag, nil
@@ -45,7 +45,7 @@ func stateDirPath(flag string) (string, error) {
 	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 && dirs[0] != "" {
 		return dirs[0], nil
 	}
-	if base := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(base) { // its specification: else ignore it
+	if base := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(base) { // the XDG specification says to ignore a relative path
 		return filepath.Join(base, "halfshake"), nil
 	}
 	home, err := os.UserHomeDir()

@@ -21,17 +21,17 @@ const memoryStore storeURL = "memory:"
 // storeFile is the file of bolt:, in the state directory.
 const storeFile = "sessions.db"
 
-// UnmarshalText accepts the stores that this program has a driver for.
+// UnmarshalText accepts the stores for which this program has a driver.
 func (s *storeURL) UnmarshalText(text []byte) error {
 	url := storeURL(text)
 	if url != memoryStore && !strings.HasPrefix(string(url), "bolt:") {
-		return fmt.Errorf("%q is not a store; there are memory: (sessions in this process alone), bolt: (a file in the state directory) and bolt:PATH", text)
+		return fmt.Errorf("%q is not a store; choose memory: (sessions only in this process), bolt: (a file in the state directory) or bolt:PATH", text)
 	}
 	*s = url
 	return nil
 }
 
-// A store is the external cache of a server, with what is below it.
+// A store is the external cache of a server, with the database below it.
 type store struct {
 	url      string // with its path
 	keys     fleetKeys
@@ -39,10 +39,9 @@ type store struct {
 	driver   io.Closer
 }
 
-// openStore opens the store that the flags name; nil for memory:, where the
-// internal cache is all there is, and for --cache-mode off: in OpenSSL's mode of
-// that name, what a store still has would be resumed, and who turns the cache off
-// does not mean that.
+// openStore opens the store that the flags name. It returns nil for memory:, which has
+// only the internal cache, and for --cache-mode off. In OpenSSL's off mode the sessions
+// still in a store would resume, but a user who turns the cache off does not expect that.
 func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
 	if f.Store == memoryStore || f.CacheMode.Mode == halfshake.ModeOff {
 		return nil, nil
@@ -74,8 +73,8 @@ func openStore(f *serveFlags, log *slog.Logger) (*store, error) {
 	return &store{url: "bolt:" + path, keys: keys, sessions: sessions, driver: driver}, nil
 }
 
-// openBolt opens the file at path, unless it is another program's: who mistypes a
-// path is not to find his file set aside as a damaged one.
+// openBolt opens the file at path, unless it belongs to another program. Without this
+// check, a mistyped path would cause that file to be set aside as damaged.
 func openBolt(path string, log *slog.Logger) (*boltstore.Store, error) {
 	if ours, err := boltstore.Recognizes(path); err == nil && !ours {
 		return nil, fmt.Errorf("--store: %s is not a file of sessions; name another, or move it away", path)
@@ -87,8 +86,7 @@ func openBolt(path string, log *slog.Logger) (*boltstore.Store, error) {
 	return driver, nil
 }
 
-// The methods below are those of a server without a store too, whose *store is
-// nil.
+// The methods below also work on a nil *store, which a server without a store has.
 
 func (s *store) String() string {
 	if s == nil {
@@ -104,7 +102,7 @@ func (s *store) callbacks() halfshake.Callbacks {
 	return s.sessions.Callbacks()
 }
 
-// stats returns nil where there is no store.
+// stats returns nil without a store.
 func (s *store) stats() *external.Stats {
 	if s == nil {
 		return nil
@@ -113,9 +111,9 @@ func (s *store) stats() *external.Stats {
 	return &stats
 }
 
-// reload reads the fleet's keys again; those in force stay if that fails. Sessions
-// that cache holds itself and that were made under a key which is gone go too: who
-// replaces a stolen key does not want them resumed.
+// reload reads the fleet's keys again. If that fails, the old keys stay in force. It also
+// removes sessions made under a dropped key from the cache's own memory, because a stolen
+// key may be the reason for dropping it.
 func (s *store) reload(cache *halfshake.Cache, log *slog.Logger) {
 	if s == nil {
 		return
@@ -140,7 +138,7 @@ func (s *store) reload(cache *halfshake.Cache, log *slog.Logger) {
 	log.Info("reloaded the fleet keys", "keys", ring, "sessions_dropped", dropped)
 }
 
-// close writes what is queued.
+// close makes the queued writes.
 func (s *store) close() error {
 	if s == nil {
 		return nil

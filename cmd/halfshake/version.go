@@ -2,8 +2,8 @@ package main
 
 import "runtime/debug"
 
-// version names this build: the module's version, and the commit where it was
-// built in a clone.
+// version describes this build: the module's version, and the commit if it was built in a
+// clone.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -27,7 +27,7 @@ func (s *server) httpServer(handler http.Handler) *http.Server {
 	}
 }
 
-// pages is what is served over TLS.
+// pages returns the handler of the pages served over TLS.
 func (s *server) pages() http.Handler {
 	mux := http.NewServeMux()
 	s.handleLive(mux)
@@ -35,8 +35,8 @@ func (s *server) pages() http.Handler {
 	return secured(mux)
 }
 
-// secured gives every answer, an error's too, the headers that keep a browser
-// from making anything of it but what it is.
+// secured adds security headers to every answer, including errors, so that a browser
+// treats it only as its declared content type.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -51,7 +51,7 @@ func secured(next http.Handler) http.Handler {
 
 type connKey struct{}
 
-// rememberConn is [http.Server.ConnContext]: connOf finds the connection again.
+// rememberConn is [http.Server.ConnContext]. It lets connOf find the connection.
 func rememberConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
@@ -75,16 +75,16 @@ func logFailedHandshake(log *log.Logger) func(net.Conn, http.ConnState) {
 	}
 }
 
-// httpLog takes what net/http has to say. What a client did wrong stays at the
-// debug level; a panic of ours does not.
+// httpLog receives net/http's log. It logs clients' errors at the debug level, and our own
+// panics as errors.
 type httpLog struct{ slog.Handler }
 
-// Enabled lets through what Handle may raise.
+// Enabled lets through lines that Handle may raise to a higher level.
 func (h httpLog) Enabled(ctx context.Context, _ slog.Level) bool {
 	return h.Handler.Enabled(ctx, slog.LevelError)
 }
 
-// Handle passes r on at the level it deserves.
+// Handle passes r on at the right level.
 func (h httpLog) Handle(ctx context.Context, r slog.Record) error {
 	if strings.HasPrefix(r.Message, "http: panic") {
 		r.Level = slog.LevelError

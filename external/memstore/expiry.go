@@ -7,7 +7,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// An entry's key, value and expiry never change: a Put to its key makes a new one.
+// An entry's key, value and expiry never change: a Put under its key makes a new entry.
 type entry struct {
 	key     external.Key
 	value   []byte
@@ -16,10 +16,10 @@ type entry struct {
 	place   int       // in part
 }
 
-// expired reports whether now is after the last instant that the entry is for.
+// expired reports whether now is after the entry's expiry.
 func (e *entry) expired(now time.Time) bool { return now.After(e.expires) }
 
-// add adds an entry whose key has none, and evicts another if the store is full.
+// add adds an entry under an unused key, and evicts another if the store is full.
 func (s *Store) add(e *entry, class external.Class) {
 	for len(s.entries) >= s.maxEntries {
 		s.remove(s.unproved[0].key) // a full store always has one: maxProved is less than maxEntries

@@ -21,8 +21,8 @@ func (s *Store) Load(ctx context.Context) ([]byte, error) {
 	return bytes.Clone(s.log), nil
 }
 
-// CompareAndSwap implements [external.Store], but for a crash, which no
-// memory survives. It refuses a log of a size that the contract does not allow.
+// CompareAndSwap implements [external.Store], except that the log does not survive a
+// crash. It refuses a log of a size that the contract does not allow.
 func (s *Store) CompareAndSwap(ctx context.Context, old, next []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package memstore is an external store in this process's own memory: for tests,
-// for examples, and as a model for a new driver. No other process shares it, and it
-// ends with this one.
+// Package memstore is an external store in this process's own memory. It is for tests,
+// for examples, and as a model for new drivers. No other process shares it, and its
+// contents are lost when the process ends. [New] makes a [Store].
 package memstore
 
 import (
@@ -14,24 +14,24 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// DefaultMaxEntries is as many sessions as the cache in front holds by default.
+// DefaultMaxEntries is how many sessions a halfshake.Cache holds by default.
 const DefaultMaxEntries = 20480
 
-// A Config configures a [Store]. The zero Config is good.
+// A Config configures a [Store]. The zero Config has good defaults.
 type Config struct {
-	// MaxEntries is how many entries the store holds; 0 or less is
+	// MaxEntries is how many entries the store holds; 0 or less means
 	// [DefaultMaxEntries]. When the store is full, Put evicts the unproved entry
 	// nearest to its expiry. At most four fifths of MaxEntries, rounded down, are
 	// proved: one more sends the proved entry nearest to its expiry back to the
 	// unproved. See [external.Class].
 	MaxEntries int
 
-	// Now is the clock that entries expire by; nil is [time.Now].
+	// Now is the clock that entries expire by; nil means [time.Now].
 	Now func() time.Time
 }
 
-// A Store is an [external.Store] in memory. It is linearizable and loses nothing but
-// what a full store evicts. The next Put gives back the room of expired entries.
+// A Store is an [external.Store] in memory. It is linearizable, and loses an entry only
+// when it is full and evicts it. The next Put frees the room of expired entries.
 //
 // Its formatted form, under every verb, contains neither keys nor values.
 type Store struct {
@@ -39,10 +39,10 @@ type Store struct {
 	maxProved  int
 	now        func() time.Time
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	entries  map[external.Key]*entry
-	unproved byExpiry // entries is these
-	proved   byExpiry // and these
+	unproved byExpiry // each entry is in unproved
+	proved   byExpiry // or in proved
 	log      []byte   // nil if none was ever made
 }
 

@@ -1,6 +1,6 @@
-// Package keylog lets both engines write to one tls.Config.KeyLogWriter.
-// crypto/tls holds a lock of its own around each line, which package tls12 cannot
-// take; so both write through [Writer], which has one that both can.
+// Package keylog lets both engines write to one tls.Config.KeyLogWriter. crypto/tls holds
+// its own lock around each line, which package tls12 cannot take. Both therefore write
+// through [Writer], which has its own lock.
 package keylog
 
 import (

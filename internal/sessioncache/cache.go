@@ -1,14 +1,11 @@
-// Package sessioncache is the data structure of the internal session cache: a
-// map from session id to session, bounded exactly by count and by accounted
-// bytes, in which what must make room is always the session nearest to its
-// expiry.
+// Package sessioncache is the data structure of the internal session cache. It is a map
+// from session id to session, bounded exactly by count and by accounted bytes. It always
+// evicts the session nearest to its expiry. [New] makes a [Cache].
 //
-// The cache has two parts. A session is unproved until a peer has shown that
-// it holds it, which is when the caller promotes it. Only unproved sessions
-// make room for a new one, as long as there are any, so that handshakes which
-// are begun and abandoned cannot push out the sessions that are in use. The
-// proved part holds at most four fifths of the cache, so that a new session
-// can always find room.
+// The cache has two parts. A session is unproved until a peer has shown that it holds the
+// session; the caller then promotes it. While there are unproved sessions, only they are
+// evicted. Abandoned handshakes therefore cannot push out the sessions in use. The proved
+// part holds at most four fifths of the cache, so that a new session always finds room.
 //
 // Sessions are kept as bytes, in arrays without pointers, so that the garbage
 // collector has nearly nothing to do for a million of them. What goes out is a new

@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// Expire takes out every session that has expired by now, from both parts, and
-// yields them with the earliest expiry first; within one second, in the order
-// in which they were put in. They leave as the caller ranges over them, a batch at
-// a time, so that neither the lock is held for all of them nor all are values at
-// once. It takes out no more than there were when it began, whatever the caller
-// puts in meanwhile.
+// Expire removes every session that has expired by now, from both parts, and yields them,
+// earliest expiry first. Sessions of the same second come in the order in which they were
+// put in. They are removed in batches as the caller ranges over them, so the lock is not
+// held for all of them and not all are decoded at once. Expire removes no more sessions
+// than there were when it began, whatever the caller puts in meanwhile.
 func (c *Cache[V]) Expire(now time.Time) iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for left := c.Len(); left > 0; {
@@ -26,7 +25,7 @@ func (c *Cache[V]) Expire(now time.Time) iter.Seq[V] {
 	}
 }
 
-// Clear takes everything out at once, and yields it in the order of Expire.
+// Clear removes everything at once, and yields it in the order of Expire.
 func (c *Cache[V]) Clear() iter.Seq[V] {
 	out := locked(c, func(s *store) *store { c.store = newStore(s.limits, s.hasher); return s })
 	return func(yield func(V) bool) {

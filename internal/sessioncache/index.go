@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// hasher hashes keys under a seed of its own, so that nobody can make keys that
-// collide. The bits of mask are those of the hash that count: all, but in tests of
-// collisions. It is no func, through which every key would escape to the heap.
+// hasher hashes keys under its own seed, so that nobody can make keys that collide. mask
+// selects the bits of the hash that are used: all of them, except in tests of collisions.
+// It is not a func, because every key passed to one would escape to the heap.
 type hasher struct {
 	seed maphash.Seed
 	mask uint32
@@ -18,10 +18,9 @@ func newHasher() hasher { return hasher{maphash.MakeSeed(), math.MaxUint32} }
 
 func (h hasher) of(key string) uint32 { return uint32(maphash.String(h.seed, key)) & h.mask }
 
-// index finds slots by the hash of their key: a hash table with chains, linked
-// through slot.next. It grows and shrinks by one chain at a time (linear hashing),
-// so that nobody waits for a million sessions to be moved, and memory goes when
-// the sessions do.
+// index finds slots by the hash of their key. It is a hash table with chains, linked
+// through slot.next. It grows and shrinks by one chain at a time (linear hashing), so
+// that no call has to move a million sessions, and memory is freed along with sessions.
 type index struct {
 	slots *table[slot]
 	heads table[int32] // of the chains: slots; there is always one
@@ -33,9 +32,9 @@ func newIndex(slots *table[slot]) index {
 	return x
 }
 
-// head returns the chain of a hash. Of n chains those from the largest power of
-// two below n on have been split off others, and so will the rest: a hash whose
-// chain is not there yet is in the one that it will be split off.
+// head returns the chain of a hash. If that chain has not been split off yet, it returns
+// the chain that it will be split off from. Of n chains, those from the largest power of
+// two below n on have been split off.
 func (x *index) head(hash uint32) *int32 {
 	n := uint32(x.heads.n)
 	mask := uint32(1)<<bits.Len32(n-1) - 1
@@ -81,7 +80,7 @@ func (x *index) push(i int32) {
 	s.next, *head = *head, i
 }
 
-// split adds a chain and deals it its part of the one that it is split off.
+// split adds a chain and moves its share of another chain to it.
 func (x *index) split() {
 	from := x.heads.at(x.heads.n - 1<<(bits.Len32(uint32(x.heads.n))-1))
 	chain := *from
@@ -90,7 +89,7 @@ func (x *index) split() {
 	x.pushAll(chain)
 }
 
-// merge gives up the last chain.
+// merge removes the last chain and moves its slots to the one it was split off from.
 func (x *index) merge() {
 	chain := *x.heads.at(x.heads.n - 1)
 	x.heads.pop()

@@ -17,7 +17,7 @@ func (l Limits) mustBeValid() {
 	}
 }
 
-// count is Count with its zero spelled out.
+// count returns Count, or the largest number for zero.
 func (l Limits) count() int {
 	if l.Count == 0 {
 		return math.MaxInt
@@ -48,8 +48,8 @@ func (c *Cache[V]) SetLimits(limits Limits) (evicted []V) {
 	return c.values(locked(c, func(s *store) []image { return s.setLimits(limits) }))
 }
 
-// setLimits evicts first and sends back to the unproved part after that, so that
-// no proved session goes while an unproved one stays.
+// setLimits evicts first and then sends sessions back to the unproved part, so that no
+// proved session is evicted while an unproved one stays.
 func (s *store) setLimits(limits Limits) []image {
 	s.limits = limits
 	evicted := s.evict(limits.count(), limits.Bytes)
@@ -75,10 +75,9 @@ func (s *store) evict(count int, bytes int64) []image {
 	return evicted
 }
 
-// promote moves slot i to the proved part, where room is made before it arrives,
-// so that it is the last that could be sent back. A session which that part could
-// not hold even alone stays where it is, and sends nobody back. It reports whether
-// there is a slot i.
+// promote moves slot i to the proved part. It makes room there first, so that it does not
+// send back the session itself. A session that is too large for the whole proved part
+// stays where it is, and sends no other back. promote reports whether there is a slot i.
 func (s *store) promote(i int32) bool {
 	if i == none {
 		return false

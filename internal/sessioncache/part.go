@@ -1,15 +1,15 @@
 package sessioncache
 
-// part is a queue of slots by expiry second, and by arrival in this part within
-// one second: a heap in which each place has four below it, so that its path is
-// short and a step of it one or two lines of the processor's cache.
+// part is a queue of slots, ordered by expiry second and then by arrival in this part. It
+// is a heap with four children for each place. Its paths are short, and each step reads
+// one or two cache lines.
 type part struct {
 	slots  *table[slot]
 	places table[place] // the first to be given up is at 0
 	bytes  int64        // the sum of the slots' sizes
 }
 
-// A place has beside its slot all that puts it before another.
+// A place is a heap entry: a slot and its sort key.
 type place struct {
 	second  int64
 	arrival uint64
@@ -22,7 +22,7 @@ func (p place) before(q place) bool {
 
 const below = 4 // places below each
 
-// first returns the place nearest to its expiry, nil if the part is empty.
+// first returns the place nearest to its expiry, or nil if the part is empty.
 func (p *part) first() *place {
 	if p.places.n == 0 {
 		return nil

@@ -2,7 +2,7 @@ package sessioncache
 
 import "math"
 
-// The methods of Cache that have more to decide than where to look.
+// The methods of Cache that decide what to keep.
 
 func (s *store) put(e entry, proved bool) Change[image] {
 	old := s.find(e.key)
@@ -37,8 +37,8 @@ func (s *store) renew(e entry) bool {
 	return true
 }
 
-// cannotHold reports whether e is of no size, or too large for a store with
-// nothing else in it, or more than its links and lengths can tell.
+// cannotHold reports whether e has no size, is too large even for an empty store, or
+// exceeds what links and lengths can represent.
 func (s *store) cannotHold(e entry) bool {
 	length := len(e.key) + len(e.record)
 	return e.size <= 0 || e.size > s.limits.Bytes ||

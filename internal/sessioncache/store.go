@@ -1,11 +1,11 @@
 package sessioncache
 
-// store is the inside of a cache: sessions as bytes, in tables whose elements
-// lead to one another by number. It is not safe for concurrent use, and knows
-// nothing of what the bytes mean.
+// store is the inside of a cache. It keeps sessions as bytes, in tables whose elements
+// refer to one another by number. It is not safe for concurrent use, and does not
+// interpret the bytes.
 //
-// A slot's number is good until a session is removed, when the last slot takes the
-// place of the one that goes.
+// A slot's number is valid until a session is removed. The last slot then takes the place
+// of the removed one.
 type store struct {
 	limits           Limits
 	hasher           hasher
@@ -17,8 +17,8 @@ type store struct {
 	unproved, proved part
 }
 
-// slot is one session in the store, with a copy of what its value said of itself
-// when it came in. Its expiry is in its place.
+// slot is one session in the store, with a copy of what its value's methods returned when
+// it was put in. Its expiry is in its place.
 type slot struct {
 	serial uint64
 	number uint64 // in order of insertion into the cache
@@ -44,8 +44,8 @@ type entry struct {
 	record []byte
 }
 
-// image is a session on its way out: a copy, to be decoded outside the lock. The
-// zero image is none.
+// image is a copy of a session on its way out, which is decoded outside the lock. The
+// zero image means no session.
 type image struct {
 	serial, number uint64
 	keyLen         int
@@ -83,7 +83,7 @@ func (s *store) findSession(key string, serial uint64) int32 {
 	return none
 }
 
-// An identity is a session by what it takes least to remember.
+// An identity is the least that identifies a session.
 type identity struct {
 	serial uint64
 	hash   uint32
@@ -119,8 +119,8 @@ func (s *store) second(i int32) int64 {
 	return s.partOf(at.proved).places.at(at.place).second
 }
 
-// attach puts in a session for which there is room. Its part is given by proved,
-// the rest of what the store says of it by as.
+// attach puts in a session for which there is room. proved selects its part; as has the
+// slot's other fields.
 func (s *store) attach(e entry, as slot, proved bool) {
 	i, at := s.slots.push()
 	*at = slot{
@@ -165,15 +165,14 @@ func (s *store) imageOf(i int32) image {
 	return copied
 }
 
-// take is imageOf and detach.
+// take copies the session in slot i and removes it.
 func (s *store) take(i int32) image {
 	taken := s.imageOf(i)
 	s.detach(i)
 	return taken
 }
 
-// detach removes the session in slot i, if there is one, and reports whether there
-// was.
+// detach removes the session in slot i and reports whether there was one.
 func (s *store) detach(i int32) bool {
 	if i == none {
 		return false
@@ -185,7 +184,7 @@ func (s *store) detach(i int32) bool {
 	return true
 }
 
-// fillSlot moves the last slot to i, which nothing leads to any more.
+// fillSlot moves the last slot to i, which nothing refers to any more.
 func (s *store) fillSlot(i int32) {
 	last := s.slots.n - 1
 	if i != last {

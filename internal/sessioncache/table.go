@@ -4,23 +4,21 @@ package sessioncache
 // each kind then have a size that the allocator serves without loss.
 const blockLen = 128
 
-// none is the link that leads nowhere.
+// none is the null link.
 const none int32 = -1
 
-// table is an array that grows and shrinks at its end, in blocks. Its elements
-// have no pointers, so that the garbage collector marks a block as one object and
-// does not look into it: what it marks is most of what a cached session would
-// otherwise cost a server.
+// table is an array that grows and shrinks at its end, in blocks. Its elements have no
+// pointers, so the garbage collector marks a block as one object and does not scan it.
+// Scanning would otherwise be most of the cost of a cached session.
 //
-// To remove an element from the middle is to move the last one into its place,
-// which the owner of the table does, as only he knows what leads there. So there
-// is no free list and nothing is fragmented: a table is as large as what is in it,
-// and at most two blocks more, the one that is filled in part and an empty one,
-// which is kept so that what comes and goes at a block's border does not allocate
-// each time.
+// To remove an element from the middle, the owner of the table moves the last element
+// into its place, because only the owner knows the links to it. A table therefore has no
+// free list and no fragmentation. It is at most two blocks larger than its content: a
+// partly filled block, and an empty one that is kept so that adding and removing at a
+// block's border does not allocate each time.
 //
-// Beyond the last element everything is zero: sessions are key material, and what
-// has left the cache is not to lie about until its place is used again.
+// Everything beyond the last element is zero. Sessions are key material, and must not
+// stay in memory after they have left the cache.
 type table[T any] struct {
 	blocks []*[blockLen]T
 	n      int32

@@ -2,9 +2,9 @@ package sessioncache
 
 import "iter"
 
-// RemoveWhere takes out the sessions for which gone reports true, and yields them. It
-// shows gone the first n bytes of each record, which must have as many, under the
-// lock; what is put in meanwhile may be passed over.
+// RemoveWhere removes the sessions for which gone reports true, and yields them. It calls
+// gone under the lock with the first n bytes of each record, which must have as many.
+// Sessions put in meanwhile may be skipped.
 func (c *Cache[V]) RemoveWhere(n int, gone func(start []byte) bool) iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for next := int32(c.Len()) - 1; next >= 0; {
@@ -16,9 +16,9 @@ func (c *Cache[V]) RemoveWhere(n int, gone func(start []byte) bool) iter.Seq[V] 
 	}
 }
 
-// takeWhere looks at a batch of slots, from the given one down, and returns the one
-// to go on with. A session that is taken out gives its slot to the last, which has
-// been looked at, or is new.
+// takeWhere looks at a batch of slots, from the given one down, and returns the slot to
+// continue with. When it removes a session, the last slot takes its place; that one has
+// been looked at already, or is new.
 func (s *store) takeWhere(from int32, n int, gone func([]byte) bool) (out []image, next int32) {
 	from = min(from, s.slots.n-1)
 	var start []byte

@@ -6,10 +6,9 @@
 // needs what is in them: the version, the suite, the time of creation, the
 // extended master secret and the client's certificates. The layout is the one
 // described above type SessionState in crypto/tls/ticket.go, unchanged from Go
-// 1.21 to Go 1.26. What does not parse is not a session: the caller treats it
-// as a miss, so that a change of the layout costs full handshakes and nothing
-// else. The tests compare every field with what a live connection says, and so
-// fail on the first Go release that changes the layout.
+// 1.21 to Go 1.26. The caller treats bytes that do not parse as a miss, so a change of
+// the layout costs only full handshakes. The tests compare every field with a live
+// connection, and so fail on the first Go release that changes the layout.
 package sessionstate
 
 import (
@@ -231,9 +230,9 @@ func Resumable(data []byte, taken bool) (*tls.SessionState, error) {
 	return ss, nil
 }
 
-// PeerCertificatesOf returns the client's certificates in a session, in the very
-// slice that a connection which resumes it shows in its ConnectionState. That is how
-// one is told from another; crypto/tls exports no such thing.
+// PeerCertificatesOf returns the client's certificates in a session. It is the same slice
+// that the ConnectionState of a resuming connection has, and so identifies the
+// connection. crypto/tls does not export it.
 func PeerCertificatesOf(ss *tls.SessionState) []*x509.Certificate {
 	field := reflect.ValueOf(ss).Elem().FieldByName("peerCertificates")
 	if !field.IsValid() || field.Type() != reflect.TypeFor[[]*x509.Certificate]() || field.Len() == 0 {

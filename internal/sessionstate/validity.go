@@ -6,10 +6,10 @@ import (
 	"github.com/halfshake/halfshake/internal/validity"
 )
 
-// LeafValidity reads from when until when the client's own certificate is good;
-// State must have one. It is all that the decision to resume asks of the leaf, and
-// parsing the rest costs more than all else in that decision. Either engine parses the
-// certificate whole before it resumes.
+// LeafValidity returns the validity period of the client's own certificate; State must
+// have one. The decision to resume needs nothing else of the leaf, and parsing the rest
+// would cost more than everything else in that decision. Either engine parses the whole
+// certificate before it resumes.
 func (st *State) LeafValidity() (notBefore, notAfter time.Time, err error) {
 	notBefore, notAfter, ok := validity.Of(st.Certificates[0])
 	if !ok {

@@ -1,5 +1,5 @@
-// Package validity reads from when until when a certificate is good, without
-// parsing the rest of it.
+// Package validity reads the validity period of a certificate without parsing the rest of
+// it.
 package validity
 
 import (
@@ -9,9 +9,8 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Of returns the notBefore and notAfter of a certificate in DER (RFC 5280, section
-// 4.1). It reports false if the certificate is malformed up to there; what follows
-// is not looked at.
+// Of returns the notBefore and notAfter of a certificate in DER (RFC 5280, section 4.1). It
+// reports false if the certificate is malformed up to there, and ignores what follows.
 func Of(certificate []byte) (notBefore, notAfter time.Time, ok bool) {
 	der := cryptobyte.String(certificate)
 	var outer, tbs, validity cryptobyte.String

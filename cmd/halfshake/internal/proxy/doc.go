@@ -1,11 +1,10 @@
-// Package proxy is what stands behind "halfshake serve --to": it passes on what
-// arrives over connections whose TLS has been terminated, as HTTP ([NewHTTP]) or
-// as bytes ([NewTCP]), to one backend in the clear.
+// Package proxy implements "halfshake serve --to". It passes the content of TLS
+// connections to one backend in the clear, as HTTP ([NewHTTP]) or as bytes ([NewTCP]).
 //
-// The backend is trusted, and so is the network between; a client is not. What an
-// HTTP request says of where it came from (X-Forwarded-For, Client-Cert and the
-// like) is therefore this proxy's word alone: see headers.go.
+// The backend and the network to it are trusted; clients are not. The headers that say
+// where an HTTP request came from (X-Forwarded-For, Client-Cert and the like) therefore
+// always come from this proxy, never from a client: see headers.go.
 //
-// There is no HTTP/2 to the backend, hence no gRPC; no PROXY protocol; no
-// balancing between backends; and no WebSocket over HTTP/2 (RFC 8441).
+// The proxy does not support HTTP/2 to the backend (and so no gRPC), the PROXY protocol,
+// balancing between backends, or WebSocket over HTTP/2 (RFC 8441).
 package proxy

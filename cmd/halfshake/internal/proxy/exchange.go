@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// flushEvery is how long a part of an answer may wait for more. Where its length
-	// is not known, or it is text/event-stream, it does not wait.
+	// flushEvery is how long a part of an answer may wait for more. An answer of unknown
+	// length, or of type text/event-stream, does not wait.
 	flushEvery = 100 * time.Millisecond
 	// bodyGrace is how long the rest of a body is read when its answer is complete.
 	bodyGrace = time.Second
@@ -92,7 +92,7 @@ func (x *exchange) release() (unread bool) {
 	return unread
 }
 
-// cut makes ServeHTTP return soon, without a proper end.
+// cut makes ServeHTTP return soon, with the answer visibly incomplete.
 func (x *exchange) cut() {
 	x.cancel()
 	x.mu.Lock()
@@ -124,8 +124,8 @@ func (x *exchange) reverseProxy() *httputil.ReverseProxy {
 	}
 }
 
-// rewrite makes of the client's request the backend's. The hop-by-hop headers are
-// gone, with those that Connection names; Host is the client's.
+// rewrite turns the client's request into the backend's. The hop-by-hop headers and those
+// that Connection names are already gone. Host is the client's.
 func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	in, out := p.In, p.Out
 	out.URL = &url.URL{
@@ -150,7 +150,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
-// receive looks at the answer's header.
+// receive checks and adjusts the answer's header.
 func (x *exchange) receive(r *http.Response) error {
 	x.removeNamed(r)
 	if r.StatusCode != http.StatusSwitchingProtocols {
@@ -169,7 +169,7 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 	case x.ended():
 		panic(http.ErrAbortHandler) // which net/http makes an end that is visibly none
 	case errors.Is(cause, os.ErrDeadlineExceeded): // for net/http the client has then left
-		refusal{http.StatusRequestTimeout, "the rest of the request did not come"}.write(w)
+		refusal{http.StatusRequestTimeout, "the rest of the request did not arrive"}.write(w)
 	case x.left():
 		panic(http.ErrAbortHandler)
 	case cause != nil:
@@ -183,7 +183,7 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 	}
 }
 
-// ended reports whether there is nothing to answer: Drain is cutting it off, or the
+// ended reports whether no answer is due: Drain is cutting the exchange off, or the
 // connection is no longer HTTP.
 func (x *exchange) ended() bool {
 	x.mu.Lock()

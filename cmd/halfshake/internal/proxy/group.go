@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A group is what is under way: each member can be cut off, and drain waits for
-// all of them. The zero value is an empty group.
+// A group is a set of running operations. Each can be cut off, and drain waits for all of
+// them. The zero value is an empty group.
 type group struct {
 	mu      sync.Mutex
 	members map[*member]struct{}
@@ -40,8 +40,8 @@ func (g *group) leave(m *member) {
 	}
 }
 
-// drain lets nobody enter any more and returns when all have left, cutting off
-// those that are there when ctx ends. It then returns the context's error.
+// drain lets no more members enter and returns when all have left. When ctx ends, it cuts
+// off those that are left, and returns the context's error.
 func (g *group) drain(ctx context.Context) error {
 	empty := g.refuse()
 	select {

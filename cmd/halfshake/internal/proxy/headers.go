@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// What a backend believes when a proxy says it, no client may say. These are
-// spelled as plainName spells them.
+// Backends trust these headers from a proxy, so no client may send them. They are in the
+// form of plainName.
 var (
 	reserved = map[string]bool{
 		"forwarded": true,
@@ -30,16 +30,15 @@ var (
 	}
 	reservedPrefixes = []string{"x-forwarded", "x-ssl-", "ssl-client-", "x-amzn-mtls-clientcert"}
 
-	// framing tells the backend where a request ends and what becomes of the
-	// connection. net/http writes it from what it has understood; here it matters
-	// in disguise only.
+	// framing headers tell the backend where a request ends and whether the connection
+	// stays open. net/http writes them itself; here only disguised spellings matter.
 	framing = map[string]bool{
 		"connection": true, "content-length": true, "host": true, "keep-alive": true, "te": true,
 		"trailer": true, "transfer-encoding": true, "upgrade": true, "expect": true,
 	}
 )
 
-// strip removes what is reserved, under each of its spellings.
+// strip removes reserved headers, in any of their spellings.
 func strip(h http.Header) {
 	for name := range h {
 		if isReserved(name) {
@@ -48,9 +47,9 @@ func strip(h http.Header) {
 	}
 }
 
-// isReserved judges a name as the least careful backend reads it. CGI, WSGI, Rack
-// and PHP make HTTP_X_FORWARDED_FOR of X_Forwarded_For as of X-Forwarded-For, and
-// the client's would then stand beside, or instead of, the proxy's.
+// isReserved reports whether the least careful backend would read a name as a reserved
+// one. CGI, WSGI, Rack and PHP turn both X_Forwarded_For and X-Forwarded-For into
+// HTTP_X_FORWARDED_FOR, so the client's value could join or replace the proxy's.
 func isReserved(name string) bool {
 	plain := plainName(name)
 	if reserved[plain] || framing[plain] && !strings.EqualFold(plain, name) {
@@ -64,7 +63,8 @@ func isReserved(name string) bool {
 	return false
 }
 
-// plainName is in lower case, with a hyphen for whatever is no letter and no digit.
+// plainName returns name in lower case, with a hyphen for everything that is neither a
+// letter nor a digit.
 func plainName(name string) string {
 	return strings.Map(func(c rune) rune {
 		switch {
@@ -88,8 +88,8 @@ func setForwarded(h http.Header, r *http.Request) {
 	}
 }
 
-// isWebSocket reports whether r asks for the one protocol to which a connection may
-// change. Another, h2c above all, would carry requests past all that is done here.
+// isWebSocket reports whether r asks to upgrade to WebSocket, the only upgrade allowed.
+// Another protocol, such as h2c, would carry requests past all checks of this package.
 func isWebSocket(r *http.Request) bool {
 	upgrade := r.Header["Upgrade"]
 	return r.ProtoMajor == 1 && r.Method == http.MethodGet && r.ContentLength == 0 &&

@@ -18,7 +18,7 @@ type HTTPOptions struct {
 	// is told of none.
 	ClientCert bool
 
-	// DialTimeout is how long connecting to the backend may take; 5 s.
+	// DialTimeout is how long connecting to the backend may take. Default: 5 s.
 	DialTimeout time.Duration
 	// ResponseTimeout is how long the backend may take, after it has the whole
 	// request, until it begins its answer; 30 s.
@@ -26,10 +26,10 @@ type HTTPOptions struct {
 	// StallTimeout is how long a client may send nothing of a body that is due; 30 s.
 	// The whole body may take any time.
 	StallTimeout time.Duration
-	// WriteTimeout is how long a client may take nothing of an answer; 5 minutes. The
-	// whole answer may take any time. It is longer than StallTimeout because reading
-	// shows late: a client that reads 2 KB/s takes a minute and a half for one buffer
-	// of its kernel, which meanwhile accepts nothing.
+	// WriteTimeout is how long a client may accept nothing of an answer; 5 minutes. The
+	// whole answer may take any time. WriteTimeout is longer than StallTimeout because the
+	// client's reading becomes visible late: a client that reads 2 KB/s takes a minute and
+	// a half for one buffer of its kernel, which accepts nothing meanwhile.
 	WriteTimeout time.Duration
 	// IdleTimeout ends a WebSocket over which nothing has come from either side for
 	// so long; an hour.
@@ -111,7 +111,7 @@ func newTransport(options HTTPOptions) *http.Transport {
 	}
 }
 
-// ServeHTTP passes r on.
+// ServeHTTP passes r on to the backend.
 func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cert, refused := h.inspect(r)
 	if refused != nil {
@@ -132,10 +132,9 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.reverseProxy().ServeHTTP(&writer{ResponseWriter: w, exchange: x}, r.WithContext(x.traced(ctx)))
 }
 
-// Drain waits for the requests that are under way and for the WebSockets, which
-// http.Server.Shutdown does not know, and cuts off those that are left when ctx
-// ends; it then returns the context's error. New requests are refused. After it,
-// nothing of the proxy runs.
+// Drain waits for open requests and for WebSockets, which http.Server.Shutdown does not
+// know. When ctx ends, it cuts off those that are left and returns the context's error.
+// New requests are refused. After Drain, no goroutine of the proxy runs.
 //
 // Call it after Shutdown and, if that failed, Close: without them, a client that
 // does not read holds Drain for the five seconds that crypto/tls gives it to take a

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// An idle ends what has not been touched for so long. A nil *idle never does.
+// An idle calls a function when it has not been touched for some time. A nil *idle never
+// does.
 type idle struct {
 	begun  time.Time
 	last   atomic.Int64 // of the touches, since begun
@@ -19,7 +20,7 @@ type idle struct {
 }
 
 // newIdle returns an idle that calls expire, in a goroutine of its own, at most
-// once. A limit that is not positive is none.
+// once. A limit that is not positive means no limit.
 func newIdle(limit time.Duration, expire func()) *idle {
 	if limit <= 0 {
 		return nil
@@ -31,8 +32,8 @@ func newIdle(limit time.Duration, expire func()) *idle {
 	return i
 }
 
-// touch says that something happens. It is called for every read and write, so
-// that it leaves the timer alone.
+// touch records activity. It is called for every read and write, so it does not reset the
+// timer.
 func (i *idle) touch() {
 	if i != nil {
 		i.last.Store(int64(time.Since(i.begun)))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A refusal is an answer of the proxy's own. It says nothing of the backend.
+// A refusal is an answer from the proxy itself. It reveals nothing about the backend.
 type refusal struct {
 	status int
 	text   string
@@ -21,8 +21,8 @@ func (r refusal) write(w http.ResponseWriter) {
 	_, _ = fmt.Fprintf(w, "%d %s: %s\n", r.status, http.StatusText(r.status), r.text) // a client that has gone needs no answer
 }
 
-// inspect refuses requests that could not be passed on as what they are, and
-// returns the Client-Cert header of the others.
+// inspect refuses requests that cannot be passed on unchanged. For the others it returns
+// the Client-Cert header.
 func (h *HTTP) inspect(r *http.Request) (clientCert string, refused *refusal) {
 	target := r.URL.RequestURI()
 	switch {
@@ -30,7 +30,7 @@ func (h *HTTP) inspect(r *http.Request) (clientCert string, refused *refusal) {
 		// The backend would be told that it is https.
 		return "", &refusal{http.StatusBadRequest, "the connection is not TLS"}
 	case r.Method == http.MethodConnect:
-		return "", &refusal{http.StatusNotImplemented, "this is no proxy for other hosts"}
+		return "", &refusal{http.StatusNotImplemented, "this is not a proxy for other hosts"}
 	case !strings.HasPrefix(target, "/"):
 		return "", &refusal{http.StatusBadRequest, "the request has no path"}
 	case strings.ContainsFunc(target, isSpaceOrControl):

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// A Target is a backend. The zero value is none.
+// A Target is the address of a backend. The zero Target means that there is no backend.
 type Target struct {
 	Scheme  string // "http" or "tcp"
 	Address string // HOST:PORT, to dial
 }
 
-// Given says whether there is a backend.
+// Given reports whether t is not the zero Target.
 func (t Target) Given() bool { return t != Target{} }
 
-// String returns the URL that ParseTarget makes t of.
+// String returns the URL that ParseTarget parses to t.
 func (t Target) String() string {
 	if !t.Given() {
 		return ""
@@ -39,7 +39,7 @@ func (t *Target) UnmarshalText(text []byte) (err error) {
 func ParseTarget(text string) (Target, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" || u.Host == "" && u.User == nil {
-		return Target{}, errors.New("this is no URL of a backend; give http://HOST:PORT or tcp://HOST:PORT")
+		return Target{}, errors.New("this is not the URL of a backend; give http://HOST:PORT or tcp://HOST:PORT")
 	}
 	if err := checkTarget(u, text); err != nil {
 		return Target{}, err
@@ -54,17 +54,17 @@ func ParseTarget(text string) (Target, error) {
 	return Target{u.Scheme, net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
-// checkTarget refuses what a backend's URL may not have. It repeats nothing of a
-// user name, since that comes with a password.
+// checkTarget refuses parts that a backend's URL must not have. Its error does not quote a
+// user name, because that may come with a password.
 func checkTarget(u *url.URL, text string) error {
 	plain := "http://" + u.Host
 	switch {
 	case u.User != nil:
 		return errors.New("the backend's URL has a user name; leave it out, as in http://HOST:PORT: clients send their own credentials")
 	case u.Scheme == "https":
-		return fmt.Errorf("https: to the backend is not there, the way to it is plain; give its HTTP port, as in %s", plain)
+		return fmt.Errorf("https: is not supported, because the backend is reached in the clear; give its HTTP port, as in %s", plain)
 	case u.Scheme != "http" && u.Scheme != "tcp":
-		return fmt.Errorf("%s: is no way to a backend; give http://%s or tcp://%[2]s", u.Scheme, u.Host)
+		return fmt.Errorf("%s: is not supported for a backend; give http://%s or tcp://%[2]s", u.Scheme, u.Host)
 	case strings.ContainsAny(text, "?#"):
 		return fmt.Errorf("the backend's URL has a query or a fragment; give %s://%s alone", u.Scheme, u.Host)
 	case u.Scheme == "tcp" && u.Path != "":
@@ -77,8 +77,8 @@ func checkTarget(u *url.URL, text string) error {
 	return nil
 }
 
-// isHost reports whether a name or address can be dialled, which an empty one can
-// too: it would be this machine, unsaid.
+// isHost reports whether a backend may have this name or address. It refuses an empty
+// name, which would silently mean this machine.
 func isHost(name string) bool {
 	if strings.Contains(name, ":") {
 		addr, err := netip.ParseAddr(name)
@@ -87,7 +87,7 @@ func isHost(name string) bool {
 	return name != "" && isMadeOf(name, "-._")
 }
 
-// isMadeOf reports whether s has letters, digits and others only.
+// isMadeOf reports whether s consists of letters, digits and others.
 func isMadeOf(s, others string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {
 		letterOrDigit := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

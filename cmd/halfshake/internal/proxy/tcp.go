@@ -32,13 +32,15 @@ const (
 	halfOpenTimeout = time.Minute
 )
 
-// A TCP connects each client with the backend and passes bytes on, both ways, with
-// half-closes: a client's close_notify becomes a FIN, and a FIN of the backend's a
-// close_notify. Only that, an idle connection and a backend that cannot be reached
-// are told to the client in a close_notify. Whatever else ends a connection cuts it
-// off, since something may be missing.
+// A TCP connects each client with the backend and passes bytes on in both directions.
+// It passes on half-closes too: a client's close_notify becomes a FIN, and the backend's
+// FIN becomes a close_notify.
 //
-// The backend learns nothing of the client, not even its address.
+// The client also gets a close_notify if the connection was idle for too long or the
+// backend cannot be reached. Any other end cuts the connection off without close_notify,
+// because data may be missing.
+//
+// The backend learns nothing about the client, including its address.
 type TCP struct {
 	address   string
 	dialer    net.Dialer
@@ -69,9 +71,8 @@ func NewTCP(target Target, options TCPOptions) *TCP {
 	return t
 }
 
-// Serve serves the connections of l, which are TLS; how many there may be is l's
-// to limit. It returns nil after Shutdown, which closes l, and otherwise why l
-// accepts no more.
+// Serve serves the connections of l, which must be TLS. l must limit their number. Serve
+// returns nil after Shutdown, which closes l, and otherwise the error of l.
 func (t *TCP) Serve(l net.Listener) error {
 	leave, ok := t.running.enter(func() {}) // it ends as Shutdown begins
 	if !ok {
@@ -94,9 +95,9 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// Shutdown accepts no more connections and waits until those that there are have
-// ended. Those that are left when ctx ends are cut off, and the context's error is
-// returned. After it, nothing of the proxy runs.
+// Shutdown stops accepting connections and waits until the open ones have ended. When ctx
+// ends, it cuts off those that are left and returns the context's error. After Shutdown,
+// no goroutine of the proxy runs.
 func (t *TCP) Shutdown(ctx context.Context) error {
 	t.stop()
 	return t.running.drain(ctx)
@@ -141,8 +142,8 @@ func (t *TCP) start(conn net.Conn) {
 	}()
 }
 
-// guard calls do, and a panic in it, of a TLS engine for one, is logged and ends
-// the connection only.
+// guard calls do. A panic in it, for example in a TLS engine, is logged and ends only the
+// connection.
 func (t *TCP) guard(do func(), otherwise func()) {
 	defer func() {
 		if failure := recover(); failure != nil {

@@ -33,7 +33,7 @@ func (t *tunnel) run() {
 	_ = t.client.Close()
 }
 
-// open completes the handshake first: the backend is bothered by nobody else.
+// open completes the handshake before it connects to the backend.
 func (t *tunnel) open() bool {
 	if err := t.handshake(); err != nil {
 		t.proxy.log.Debug("the TLS handshake failed", "client", t.client.RemoteAddr().String(), "error", err)

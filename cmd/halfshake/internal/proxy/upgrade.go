@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// upgrade makes conn, of which some has been read, this exchange's.
+// upgrade hands conn to this exchange. read may hold bytes already read from conn.
 func (x *exchange) upgrade(conn net.Conn, read *bufio.Reader) *upgradedConn {
 	early, _ := read.Peek(read.Buffered())
 	x.mu.Lock()
@@ -57,8 +57,8 @@ func closeWrite(conn net.Conn) error {
 	return half.CloseWrite()
 }
 
-// abort closes conn at once. A TLS connection has then no close_notify, which would
-// say that nothing is missing.
+// abort closes conn at once. On a TLS connection it sends no close_notify, because that
+// would say that nothing is missing.
 func abort(conn net.Conn) {
 	if below, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		_ = below.NetConn().Close()

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// logEvery is how often a failing backend is logged at most.
+// logEvery is the shortest interval between log lines about a failing backend.
 const logEvery = time.Second
 
-// warnings log what is wrong with the backend: the first failure at once, and then
-// at most one line a second, which says how many were left out before it.
+// warnings log failures of the backend. The first is logged at once, then at most one line
+// a second, which says how many were left out before it.
 type warnings struct {
 	log *slog.Logger // at the backend's name
 
@@ -33,7 +33,7 @@ func orDiscard(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// warn logs a failure and its cause, which is to be [reason]'s or as harmless.
+// warn logs a failure and its cause. The cause must come from [reason] or be as harmless.
 func (w *warnings) warn(msg, cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,8 +45,8 @@ func (w *warnings) warn(msg, cause string) {
 	w.omitted++
 }
 
-// reason says in words why the backend failed. It repeats an error only where that
-// is one of the network: net/http quotes the backend's answer in others.
+// reason says why the backend failed. It quotes only network errors, because in others
+// net/http quotes the backend's answer.
 func reason(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Error()
@@ -60,7 +60,7 @@ func reason(err error) string {
 	return "its answer is not HTTP, or too large a header"
 }
 
-// isNetwork reports whether the network failed: no connection came about, or it broke.
+// isNetwork reports whether connecting failed or the connection broke.
 func isNetwork(err error) bool {
 	_, ok := errors.AsType[*net.OpError](err)
 	return ok

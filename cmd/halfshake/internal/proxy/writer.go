@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// A writer is the way back to the client, which gets its time for each part.
+// A writer writes the answer to the client, with a time limit for each part.
 type writer struct {
 	http.ResponseWriter
 	exchange *exchange
