@@ -12,11 +12,18 @@ import (
 // Many connections resume one TLS 1.2 session at once, and many resume others:
 // each answer keeps its session's id, and nothing is left in the table.
 func TestInFlightConcurrently(t *testing.T) {
+	for _, name := range []string{"a.example", ""} {
+		inFlightConcurrently(t, name)
+	}
+}
+
+func inFlightConcurrently(t *testing.T, serverName string) {
 	c := newCache(t, Config{})
 	open := viaConfig.open(t, c, serverConfig())
 	var clients []*client
 	for range 4 {
 		cl := newClient(tls.VersionTLS12)
+		cl.serverName = serverName
 		connectOK(t, open, cl)
 		clients = append(clients, cl)
 	}

@@ -1,10 +1,15 @@
 package halfshake
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -243,5 +248,170 @@ func TestRemovalsBeyondTheirRoom(t *testing.T) {
 	}
 	if st := c.Stats(); st.Floor.IsZero() || st.Tombstones > maxTombstones {
 		t.Errorf("floor %v, %d tombstones", st.Floor, st.Tombstones)
+	}
+}
+
+// A Flush of everything names what was made after an earlier one while the clock was set
+// back, and what a machine made whose clock is ahead.
+func TestFlushNamesLineagesOfClocksAhead(t *testing.T) {
+	clk := newClock()
+	store := newShelf()
+	var ended []Removal
+	callbacks := store.callbacks()
+	callbacks.Remove = nil
+	callbacks.End = func(_ context.Context, r Removal) error { ended = append(ended, r); return nil }
+	c := newCache(t, Config{Time: clk.Now, Callbacks: callbacks})
+	open, cl := viaServer.open(t, c, serverConfig()), newClient(versions[1])
+	c.Flush(time.Time{})
+	clk.Advance(-time.Hour)
+	connectOK(t, open, cl) // its lineage begins after the floor
+	c.Flush(time.Time{})
+	if connectOK(t, open, cl).resumed {
+		t.Error("resumed after the second flush")
+	}
+	ahead := *madeUnder(t, c, serverConfig(), versions[1])
+	ahead.lineage = newLineage(clk.Now().Add(2 * time.Hour).UnixMilli())
+	ahead.serial = nextSerial()
+	c.Add(&ahead)
+	c.Flush(time.Time{})
+	if len(ended) != 3 || !ended[2].Ends(&ahead) || c.Add(&ahead) {
+		t.Errorf("a lineage of a clock ahead is not named: %+v", ended)
+	}
+}
+
+// A lineage's removal is recorded for as long as any process may have made a session of
+// it, not for this one's timeout.
+func TestRemovalOutlivesOtherTimeouts(t *testing.T) {
+	clk := newClock()
+	var got Removal
+	c := newCache(t, Config{Time: clk.Now, Callbacks: Callbacks{End: func(_ context.Context, r Removal) error { got = r; return nil }}})
+	l := newLineage(clk.Now().UnixMilli())
+	if err := c.RemoveLineage(l); err != nil || got.Lineage != l || got.Until.Before(clk.Now().Add(MaxTimeout)) {
+		t.Errorf("%v; recorded until %v", err, got.Until)
+	}
+	got = Removal{}
+	if err := c.RemoveLineage(Lineage{}); err != nil || got != (Removal{}) {
+		t.Errorf("the zero lineage: %v, %+v", err, got)
+	}
+}
+
+// Flush with a time in the future removes sessions that are still valid: from the
+// external cache too, and a look-up does not bring them back.
+func TestFlushOfTheFuture(t *testing.T) {
+	store := newShelf()
+	callbacks := store.callbacks()
+	callbacks.Remove = nil // a store that does not forget
+	c := newCache(t, Config{Callbacks: callbacks})
+	got := recordRemovals(c)
+	open, cl := viaServer.open(t, c, serverConfig()), newClient(versions[1])
+	connectOK(t, open, cl)
+	ref := refOf(string(cl.jar.id()))
+	if n := c.Flush(c.now().Add(time.Hour)); n != 1 || len(*got) != 1 || (*got)[0] != (removal{ref, CauseExplicit}) {
+		t.Errorf("flushed %d; removed %v", n, *got)
+	}
+	if connectOK(t, open, cl).resumed {
+		t.Error("resumed after the flush")
+	}
+}
+
+// What End could not record is tried again by itself, and by Close before the Remove
+// callbacks take up the time; what it never can is counted.
+func TestEndIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down, recorded := true, 0
+		c, err := New(Config{Logger: discard(), CallbackTimeout: 100 * time.Millisecond, Callbacks: Callbacks{
+			End: func(ctx context.Context, r Removal) error {
+				if down {
+					return errors.New("the database is down")
+				}
+				if ctx.Err() == nil {
+					recorded++
+				}
+				return ctx.Err()
+			},
+			Remove: func(context.Context, *Cache, *Session, Cause) { time.Sleep(10 * time.Millisecond) },
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.RemoveLineage(newLineage(1))
+		down = false
+		time.Sleep(2 * time.Second)
+		if recorded != 1 || c.Stats().RemovalsPending != 0 {
+			t.Errorf("recorded %d; %d pending", recorded, c.Stats().RemovalsPending)
+		}
+		for range 100 {
+			c.Add(testSession(c, 100))
+		}
+		down = true
+		c.RemoveLineage(newLineage(2))
+		down = false
+		if err := c.Close(); err != nil || recorded != 2 {
+			t.Errorf("close: %v; recorded %d", err, recorded)
+		}
+	})
+	c, err := New(Config{Callbacks: Callbacks{Get: func(context.Context, ConnInfo, []byte) (*Session, error) { return nil, nil }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Flush(time.Time{})
+	if n := c.Stats().RemovalsPending; n != 1 || c.Close() == nil {
+		t.Errorf("Get without End: %d pending after a flush, or Close says nothing", n)
+	}
+}
+
+// A resumption whose handshake the join table has lost must not go on as a lineage of its
+// own: RemoveLineage would not name it.
+func TestLostParentEndsTheLineage(t *testing.T) {
+	c := newCache(t, Config{})
+	s := madeUnder(t, c, serverConfig(), versions[1])
+	config := must(c.ServerConfig(serverConfig()))(t)
+	cs := tlsState{Version: s.version, CipherSuite: s.suite, ServerName: strings.Clone("a.example")}
+	ss, err := config.UnwrapSession(s.ID(), cs)
+	if ss == nil || err != nil {
+		t.Fatal(err)
+	}
+	c.join.clear() // as a flood of ClientHellos does
+	cs.DidResume = true
+	id, err := config.WrapSession(cs, ss)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Session(id); ok || c.Stats().Refused[RefusedLineageAge] != 1 {
+		t.Errorf("cached %v; refused %v", ok, c.Stats().Refused)
+	}
+}
+
+// The ends of the lineage and of the certificates hold under ModeUpdateTime too.
+func TestUpdateTimeKeepsTheLimit(t *testing.T) {
+	forAll(t, func(t *testing.T, d door, version uint16) {
+		clk := newClock()
+		c := newCache(t, Config{Mode: ModeServer | ModeUpdateTime, Timeout: time.Hour, Time: clk.Now})
+		config := serverConfig()
+		config.Certificates = []tls.Certificate{serverCA.ServerUntil(time.Now().Add(10*time.Minute), "a.example")}
+		open, cl := d.open(t, c, config), newClient(version)
+		connectOK(t, open, cl)
+		cl.jar.frozen = true
+		clk.Advance(9 * time.Minute)
+		if !connectOK(t, open, cl).resumed {
+			t.Error("not resumed while the certificate is valid")
+		}
+		clk.Advance(2 * time.Minute)
+		if connectOK(t, open, cl).resumed {
+			t.Error("resumed after the certificate's end")
+		}
+	})
+}
+
+// The id in the error of a NewID callback is not logged.
+func TestNewIDsErrorIsCleaned(t *testing.T) {
+	var log bytes.Buffer
+	id := []byte("an id that must stay secret")
+	c := newCache(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Callbacks: Callbacks{
+		NewID: func(ConnInfo) ([]byte, error) { return id, fmt.Errorf("%x is taken", id) },
+	}})
+	connectOK(t, viaServer.open(t, c, serverConfig()), newClient(versions[1]))
+	if !strings.Contains(log.String(), "callback=NewID") || strings.Contains(log.String(), fmt.Sprintf("%x", id)) {
+		t.Errorf("the log says %s", &log)
 	}
 }

@@ -424,3 +424,32 @@ func TestAdmit(t *testing.T) {
 		}
 	})
 }
+
+// What one Cache of a process removes, another does not resume from its own memory, also
+// once the store has acknowledged the deletion. The one that removed it may add it again.
+func TestRemovalReachesOtherCaches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, mapStore(), Config{})
+		one, other := f.Callbacks(), f.Callbacks()
+		s, client := f.newSession(t), f.newSession(t)
+		f.put(t, s)
+		f.put(t, client)
+		synctest.Wait()
+		one.Remove(t.Context(), nil, s, halfshake.CauseExplicit)
+		one.Remove(t.Context(), nil, client, halfshake.CauseAlert)
+		synctest.Wait()
+		if f.Stats().RemovalsPending != 0 {
+			t.Fatalf("%+v", f.Stats())
+		}
+		if other.Admit(t.Context(), halfshake.ConnInfo{}, s) {
+			t.Error("another Cache goes on resuming what was removed")
+		}
+		if !one.Admit(t.Context(), halfshake.ConnInfo{}, s) {
+			t.Error("the Cache that removed it cannot add it again")
+		}
+		time.Sleep(2 * time.Minute) // until it has expired
+		if !other.Admit(t.Context(), halfshake.ConnInfo{}, client) {
+			t.Error("an alert in one Cache ends the session in all")
+		}
+	})
+}
