@@ -129,11 +129,10 @@ func TestLogIsShared(t *testing.T) {
 		two := newFixture(t, store, Config{Keys: one.keys})
 		keep := &callStore{}
 		store.load = keep.Load
-		swaps := 0
+		var swaps atomic.Int64
 		store.swap = func(ctx context.Context, old, next []byte) error {
-			swaps++
 			err := keep.CompareAndSwap(ctx, old, next)
-			if swaps%3 == 0 && err == nil {
+			if swaps.Add(1)%3 == 0 && err == nil {
 				return errors.New("failed, but happened")
 			}
 			return err
@@ -170,13 +169,17 @@ func TestLogCannotBeLoaded(t *testing.T) {
 		first.endNow(t, halfshake.Removal{Lineage: sessions[0].Lineage()})
 		first.Close()
 		keep := &callStore{log: store.log}
+		var answer atomic.Value // a func, which the External's goroutine calls
+		store.load = func(ctx context.Context) ([]byte, error) {
+			return answer.Load().(func(context.Context) ([]byte, error))(ctx)
+		}
 		for name, load := range map[string]func(context.Context) ([]byte, error){
 			"fails":    func(context.Context) ([]byte, error) { return nil, errors.New("down") },
 			"is empty": func(context.Context) ([]byte, error) { return []byte{}, nil },
 			"hangs":    func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
 			"panics":   func(context.Context) ([]byte, error) { panic("load") },
 		} {
-			store.load = load
+			answer.Store(load)
 			begun := time.Now()
 			f := newFixture(t, store, Config{Keys: first.keys})
 			if took := time.Since(begun); took > loadLimit {
@@ -190,7 +193,7 @@ func TestLogCannotBeLoaded(t *testing.T) {
 			if f.put(t, later); f.get(t, later) != nil || !f.admit(t, later) {
 				t.Errorf("%s: a session of this process is found, or is not admitted", name)
 			}
-			store.load = keep.Load
+			answer.Store(keep.Load)
 			time.Sleep(writeLimit + longestPause)
 			if f.get(t, sessions[0]) != nil || f.get(t, sessions[1]) == nil || !f.Stats().Recording {
 				t.Errorf("%s: when the store answers again: %+v", name, f.Stats())
