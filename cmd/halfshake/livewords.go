@@ -27,6 +27,9 @@ func (s snapshot) Counters() []figure {
 		{"misses", n.Misses, "Sessions offered that the cache did not have."},
 		{"timeouts", n.Timeouts, "Sessions offered after they had expired."},
 		{"cache_full", n.CacheFull, "Sessions evicted because the cache was full."},
+		{"tombstones", n.Tombstones, "Removals that the cache remembers now."},
+		{"removals_pending", n.RemovalsPending, "Removals that the store has not recorded yet."},
+		{"closed_silent", n.ClosedSilent, "Connections closed before their ClientHello, to make room for others."},
 	}
 }
 
@@ -64,19 +67,22 @@ func (s snapshot) Share() uint64 {
 }
 
 var refusalWords = map[halfshake.Refusal]string{
-	halfshake.RefusedWrongID:              "The external cache answered with another session.",
-	halfshake.RefusedMalformed:            "The stored session cannot be read, or contradicts itself.",
-	halfshake.RefusedVersion:              "Made under another version of TLS.",
-	halfshake.RefusedUnscoped:             "The server asks for client certificates, and no scope says what sessions are good for.",
-	halfshake.RefusedScope:                "Made for another scope, server name or client-certificate policy.",
-	halfshake.RefusedExpired:              "Its timeout has passed.",
-	halfshake.RefusedLineageAge:           "Too long since the first full handshake.",
-	halfshake.RefusedCipherSuite:          "Its cipher suite is not one that this connection may use.",
-	halfshake.RefusedExtendedMasterSecret: "A TLS 1.2 session made without the extended master secret.",
-	halfshake.RefusedClientCertificate:    "It lacks a required client certificate, or has one that is not asked for.",
-	halfshake.RefusedUntrusted:            "The client's certificate is not valid under today's authorities.",
-	halfshake.RefusedUnauthorized:         "The application's own check refused it.",
-	halfshake.RefusedNotAdmitted:          "The external cache did not admit it: revoked, already used, or unknown.",
-	halfshake.RefusedTooLarge:             "A new session that is too large to keep.",
-	halfshake.RefusedCallback:             "The external cache failed, so its answer is missing.",
+	halfshake.RefusedWrongID:               "The external cache answered with another session.",
+	halfshake.RefusedRemoved:               "It, its lineage or everything of its scope has been removed.",
+	halfshake.RefusedVerifyPeerCertificate: "The server's own verification of client certificates refused it.",
+	halfshake.RefusedRemovalsFull:          "A new session was not cached: there was no room to remember more removals.",
+	halfshake.RefusedMalformed:             "The stored session cannot be read, or contradicts itself.",
+	halfshake.RefusedVersion:               "Made under another version of TLS.",
+	halfshake.RefusedUnscoped:              "The server asks for client certificates, and no scope says what sessions are good for.",
+	halfshake.RefusedScope:                 "Made for another scope, server name or client-certificate policy.",
+	halfshake.RefusedExpired:               "Its timeout has passed.",
+	halfshake.RefusedLineageAge:            "Too long since the first full handshake.",
+	halfshake.RefusedCipherSuite:           "Its cipher suite is not one that this connection may use.",
+	halfshake.RefusedExtendedMasterSecret:  "A TLS 1.2 session made without the extended master secret.",
+	halfshake.RefusedClientCertificate:     "It lacks a required client certificate, or has one that is not asked for.",
+	halfshake.RefusedUntrusted:             "The client's certificate is not valid under today's authorities.",
+	halfshake.RefusedUnauthorized:          "The application's own check refused it.",
+	halfshake.RefusedNotAdmitted:           "The external cache did not admit it: revoked, already used, or unknown.",
+	halfshake.RefusedTooLarge:              "A new session that is too large to keep.",
+	halfshake.RefusedCallback:              "The external cache failed, so its answer is missing.",
 }

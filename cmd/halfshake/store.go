@@ -126,7 +126,7 @@ func (s *store) reload(cache *halfshake.Cache, log *slog.Logger) {
 	case errors.Is(err, external.ErrNotRecorded):
 		log.Warn("the store has not recorded yet which sessions ended with the old fleet keys; trying again in the background", "error", err)
 	case err != nil:
-		log.Error("reload failed; the fleet keys in force stay", "error", err)
+		log.Error("reload failed; the old fleet keys stay in force", "error", err)
 		return
 	}
 	dropped := 0
