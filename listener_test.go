@@ -84,12 +84,10 @@ func TestCloseHelloListener(t *testing.T) {
 	if waited := time.Since(started); waited >= helloTimeout {
 		t.Errorf("Close waited %v for a client that says nothing", waited)
 	}
-	if left := testleaks.Left(0); strings.Contains(left, "helloListener") {
-		t.Errorf("goroutines outlive Close:\n%s", left)
-	}
 	if err := <-accepting; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
 	}
+	listenerEnds(t)
 	for _, conn := range []net.Conn{silent, whole} {
 		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		if _, err := io.ReadAll(conn); isTimeout(err) {
@@ -153,16 +151,26 @@ func TestCloseLeavesApplicationAlone(t *testing.T) {
 			}
 			closed.Store(true)
 			close(end)
-			for deadline := time.Now().Add(5 * time.Second); strings.Contains(testleaks.Left(0), "helloListener"); time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatal("a goroutine of the listener does not end")
-				}
-			}
+			listenerEnds(t)
 			// Which keys suit the client is one question.
 			if n := after.Load(); n != 0 && where != "Public" {
 				t.Errorf("after Close the application was asked %d times", n)
 			}
 		})
+	}
+}
+
+// listenerEnds waits for the goroutines of a listener to end.
+func listenerEnds(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		left := testleaks.Left(0)
+		if !strings.Contains(left, "helloListener") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("goroutines of the listener do not end:\n%s", left)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,16 +237,19 @@ func (c *Cache) postpone(r Removal) {
 	c.pending = append(c.pending, r)
 }
 
-// retryEnds has the End callback record the removals that failed earlier.
+// retryEnds has the End callback record the removals that failed earlier. Until it has,
+// they stay pending.
 func (c *Cache) retryEnds(ctx context.Context) {
 	c.removals.mu.Lock()
-	again := c.pending
-	c.pending = nil
+	again := slices.Clone(c.pending)
 	c.removals.mu.Unlock()
 	for _, r := range again {
 		if c.now().Before(r.Until) && c.callEnd(ctx, r) != nil {
-			c.postpone(r)
+			continue
 		}
+		c.removals.mu.Lock()
+		c.pending = slices.DeleteFunc(c.pending, func(p Removal) bool { return p == r })
+		c.removals.mu.Unlock()
 	}
 }
 

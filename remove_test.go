@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,14 +319,16 @@ func TestFlushOfTheFuture(t *testing.T) {
 // callbacks take up the time; what it never can is counted.
 func TestEndIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down, recorded := true, 0
+		var down atomic.Bool
+		var recorded atomic.Int64
+		down.Store(true)
 		c, err := New(Config{Logger: discard(), CallbackTimeout: 100 * time.Millisecond, Callbacks: Callbacks{
 			End: func(ctx context.Context, r Removal) error {
-				if down {
+				if down.Load() {
 					return errors.New("the database is down")
 				}
 				if ctx.Err() == nil {
-					recorded++
+					recorded.Add(1)
 				}
 				return ctx.Err()
 			},
@@ -335,19 +338,19 @@ func TestEndIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.RemoveLineage(newLineage(1))
-		down = false
+		down.Store(false)
 		time.Sleep(2 * time.Second)
-		if recorded != 1 || c.Stats().RemovalsPending != 0 {
-			t.Errorf("recorded %d; %d pending", recorded, c.Stats().RemovalsPending)
+		if recorded.Load() != 1 || c.Stats().RemovalsPending != 0 {
+			t.Errorf("recorded %d; %d pending", recorded.Load(), c.Stats().RemovalsPending)
 		}
 		for range 100 {
 			c.Add(testSession(c, 100))
 		}
-		down = true
+		down.Store(true)
 		c.RemoveLineage(newLineage(2))
-		down = false
-		if err := c.Close(); err != nil || recorded != 2 {
-			t.Errorf("close: %v; recorded %d", err, recorded)
+		down.Store(false)
+		if err := c.Close(); err != nil || recorded.Load() != 2 {
+			t.Errorf("close: %v; recorded %d", err, recorded.Load())
 		}
 	})
 	c, err := New(Config{Callbacks: Callbacks{Get: func(context.Context, ConnInfo, []byte) (*Session, error) { return nil, nil }}})
