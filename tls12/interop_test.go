@@ -117,9 +117,7 @@ func TestOpenSSLClient(t *testing.T) {
 						t.Errorf("it does not say %q", want)
 					}
 				}
-				if got := sessions.counts(); got != [4]int{5, 1, 1, 5} {
-					t.Errorf("lookups, ids, stored and resumed are %v", got)
-				}
+				sessions.expect(t, [4]int{5, 1, 1, 5})
 			})
 		}
 	}
@@ -223,9 +221,7 @@ func testSixConnections(t *testing.T, name string, args ...string) {
 	if full, again := strings.Count(out, "full\n"), strings.Count(out, "resumed\n"); full != 1 || again != 5 {
 		t.Errorf("%d full and %d resumed, want 1 and 5; it says:\n%s", full, again, out)
 	}
-	if got := sessions.counts(); got != [4]int{5, 1, 1, 5} {
-		t.Errorf("lookups, ids, stored and resumed are %v", got)
-	}
+	sessions.expect(t, [4]int{5, 1, 1, 5})
 }
 
 // TestOpenSSLClientCertificate resumes a session with a client certificate, with every
@@ -249,9 +245,7 @@ func TestOpenSSLClientCertificate(t *testing.T) {
 			if again := strings.Count(out, "\nReused, TLSv1.2"); again != 5 {
 				t.Errorf("%d reused, want 5; it says:\n%s", again, out)
 			}
-			if got := sessions.counts(); got != [4]int{5, 1, 1, 5} {
-				t.Errorf("lookups, ids, stored and resumed are %v", got)
-			}
+			sessions.expect(t, [4]int{5, 1, 1, 5})
 		})
 	}
 }

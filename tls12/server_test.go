@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
@@ -79,6 +80,18 @@ func (m *mapSessions) counts() [4]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return [4]int{m.lookups, m.newIDs, m.stored, m.resumed}
+}
+
+// expect waits for counts, because a client may end before the server has read its
+// last message.
+func (m *mapSessions) expect(t *testing.T, want [4]int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); m.counts() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("lookups, ids, stored and resumed are %v, want %v", m.counts(), want)
+			return
+		}
+	}
 }
 
 // connect runs a handshake between both sides of this package, which must succeed.
