@@ -158,7 +158,7 @@ func (c *Cache) Add(s *Session) bool {
 	c.removed.Lift(s.id)
 	ctx, cancel := c.callbackContext()
 	defer cancel()
-	return c.insert(ctx, s, false)
+	return c.insert(ctx, s, sessioncache.Proved)
 }
 
 // Session returns the session with the given id from the internal cache. The session
@@ -223,12 +223,12 @@ func (c *Cache) withCallbackContext(call func(context.Context)) {
 
 // insert puts a session into the internal cache and calls Remove for the sessions that
 // leave it. It returns false if the cache already holds s or cannot hold it.
-func (c *Cache) insert(ctx context.Context, s *Session, protected bool) bool {
+func (c *Cache) insert(ctx context.Context, s *Session, part sessioncache.Part) bool {
 	if c.closed.Load() {
 		return false
 	}
 	e := sessionEntry{s}
-	change := c.internal.Put(e, protected)
+	change := c.internal.Put(e, part)
 	c.evicted(ctx, change.Evicted)
 	if change.DidReplace {
 		c.callRemove(ctx, CauseReplaced, change.Replaced.Session)
@@ -247,7 +247,7 @@ func (c *Cache) keepCopy(h *handshake, s *Session) {
 	if c.internal.Has(s.id) {
 		return
 	}
-	h.removing(func(ctx context.Context) { c.insert(ctx, s, false) })
+	h.removing(func(ctx context.Context) { c.insert(ctx, s, sessioncache.Unproved) })
 	if c.isRemoved(s, h.asked) {
 		c.internal.Drop(sessionEntry{s})
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/halfshake/halfshake/internal/sessioncache"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -85,13 +86,13 @@ func (c *Cache) newLineage() Lineage {
 	return l
 }
 
-// confirm records that a client resumed s and proved that it holds s. It moves s to the
-// protected part of the internal cache, which a flood of new sessions does not reach.
+// confirm records that a client resumed s and proved that it holds s. A flood of new
+// sessions then no longer reaches s in the internal cache.
 func (c *Cache) confirm(s *Session) {
 	if c.Mode()&ModeUpdateTime != 0 {
 		if e, ok := c.internal.Get(s.id); ok && e.serial == s.serial {
 			c.internal.Renew(sessionEntry{e.renewed(c.now())})
 		}
 	}
-	c.internal.Promote(sessionEntry{s})
+	c.internal.Promote(sessionEntry{s}, sessioncache.Used)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/ending"
+	"github.com/halfshake/halfshake/internal/sessioncache"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 	"github.com/halfshake/halfshake/internal/tombstone"
 )
@@ -136,7 +137,7 @@ func (h *handshake) made(state, id []byte, resumed bool) *Session {
 	if h.exact {
 		h.waiting = s
 	} else {
-		h.establish(s, false)
+		h.establish(s, sessioncache.Unproved)
 	}
 	return s
 }
@@ -147,7 +148,7 @@ func (h *handshake) completed(resumed bool) {
 	h.proved(resumed)
 	if s := h.waiting; s != nil {
 		h.waiting = nil
-		h.establish(s, resumed && h.vouched())
+		h.establish(s, h.part(resumed))
 	}
 	h.logHandshake(resumed)
 }
@@ -177,19 +178,27 @@ func (h *handshake) proved(resumed bool) {
 			s.proved.Store(true)
 		}
 	}
-	if !resumed || h.parent == nil {
-		return
+	if issued != nil {
+		h.cache.internal.Promote(sessionEntry{issued}, h.part(resumed))
 	}
-	h.resumed.Store(h.parent)
-	h.cache.confirm(h.parent)
-	if issued != nil && h.vouched() {
-		h.cache.internal.Promote(sessionEntry{issued})
+	if resumed && h.parent != nil {
+		h.resumed.Store(h.parent)
+		h.cache.confirm(h.parent)
 	}
 }
 
-// vouched reports whether a session made by this resumption goes into the protected part
-// of the internal cache. Each session vouches for one child, so a client that resumes one
-// session over and over takes no more of that part than others.
+// part returns the part of the internal cache for a session that this handshake made,
+// once it is proved.
+func (h *handshake) part(resumed bool) sessioncache.Part {
+	if resumed && h.vouched() {
+		return sessioncache.Used
+	}
+	return sessioncache.Proved
+}
+
+// vouched reports whether a session made by this resumption counts as used. Each session
+// vouches for one child, so a client that resumes one session over and over takes no more
+// of the internal cache than others.
 func (h *handshake) vouched() bool {
 	return h.taken || h.parent != nil && h.cache.internal.Vouch(sessionEntry{h.parent})
 }
@@ -199,7 +208,7 @@ func (h *handshake) vouched() bool {
 // be replayed.
 func (h *handshake) parentInUse() {
 	if h.parent != nil {
-		h.cache.internal.Promote(sessionEntry{h.parent})
+		h.cache.internal.Promote(sessionEntry{h.parent}, sessioncache.Used)
 	}
 }
 
@@ -247,7 +256,7 @@ func (h *handshake) ended(how ending.How) {
 
 // establish puts a new session into the cache and tells the application, which may
 // decline it. It is the only place that stores a session made by a handshake.
-func (h *handshake) establish(s *Session, protected bool) {
+func (h *handshake) establish(s *Session, part sessioncache.Part) {
 	c := h.cache
 	mode := c.Mode()
 	if !c.storesSessions() || h.parentRemoved() {
@@ -256,7 +265,7 @@ func (h *handshake) establish(s *Session, protected bool) {
 	h.issued.Store(s)
 	stored := mode.internalKeeps() && !h.keptOutside(s)
 	if stored {
-		h.removing(func(ctx context.Context) { c.insert(ctx, s, protected) })
+		h.removing(func(ctx context.Context) { c.insert(ctx, s, part) })
 	}
 	if h.parentRemoved() { // while s was stored; New has not been called for s
 		h.issued.Store(nil)

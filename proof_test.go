@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"io"
 	"math/rand/v2"
+	"net"
 	"testing"
 	"time"
 )
@@ -172,4 +173,44 @@ func TestListenerSeesTheProof(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Handshakes that are never finished push out one another, and not the session of a
+// client that finished its handshake and has not come back yet.
+func TestUnprovedDisplaceNobody(t *testing.T) {
+	const size, flood = 20, 100
+	for _, d := range []door{viaListener, viaServer} {
+		for _, version := range versions {
+			c := newCache(t, Config{Size: size})
+			open, cl := d.open(t, c, serverConfig()), newClient(version)
+			connectOK(t, open, cl)
+			listener, hello := viaListener.open(t, c, serverConfig()), fullHello(t)
+			for range flood {
+				send(t, listener, hello)
+			}
+			if n := c.Stats().CacheFull; n < flood-size {
+				t.Fatalf("%d evictions: the flood filled nothing", n)
+			}
+			if !connectOK(t, open, cl).resumed {
+				t.Errorf("%s, %s: the session was lost to handshakes that nobody finished", d.name, tls.VersionName(version))
+			}
+		}
+	}
+}
+
+// fullHello returns the ClientHello of a TLS 1.3 client that has no session.
+func fullHello(t *testing.T) []byte {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	go tls.Client(far, newClient(tls.VersionTLS13).config()).Handshake()
+	header := make([]byte, 5)
+	if _, err := io.ReadFull(near, header); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, int(header[3])<<8+int(header[4]))
+	if _, err := io.ReadFull(near, body); err != nil {
+		t.Fatal(err)
+	}
+	return append(header, body...)
 }

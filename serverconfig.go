@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 
+	"github.com/halfshake/halfshake/internal/sessioncache"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -118,7 +119,7 @@ func (h *sharedHandshake) ticketed(cs tls.ConnectionState) {
 	case issued != nil && cs.DidResume && h.vouched():
 		// No later event will prove that the client is live. A replayed ClientHello
 		// gets at most one such session.
-		h.cache.internal.Promote(sessionEntry{issued})
+		h.cache.internal.Promote(sessionEntry{issued}, sessioncache.Used)
 	}
 	h.wasTicketed = true
 	h.finish()

@@ -3,7 +3,12 @@ package halfshake
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -124,6 +129,48 @@ func TestSystemRootsMustHoldTheRoot(t *testing.T) {
 	f := &found{Session: made}
 	if got := c.refuse(proposing(c, policyWith(today, "test", ""), made, "a.example"), f); got != RefusedUntrusted {
 		t.Errorf("%v", got)
+	}
+}
+
+// An authority that ClientCAs held, and that a root of the system has certified, is not
+// taken from the stored chain: the client did not send it, so a full handshake would not
+// find it either.
+func TestSystemRootsVerifyWhatTheClientSent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs a system whose roots SSL_CERT_FILE replaces: Linux")
+	}
+	if os.Getenv("HALFSHAKE_SYSTEM_ROOTS") == "" { // the roots are read once in a process
+		test := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		test.Env = append(os.Environ(), "HALFSHAKE_SYSTEM_ROOTS=1", "SSL_CERT_DIR="+t.TempDir(), "SSL_CERT_FILE="+filepath.Join(t.TempDir(), "roots.pem"))
+		if out, err := test.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	system := testca.Root("root of the system", testca.ECDSA)
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: system.Cert.Raw})
+	if err := os.WriteFile(os.Getenv("SSL_CERT_FILE"), block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	certified := system.Intermediate("certified by it")
+	leaf := certified.Client("alice", time.Now().Add(time.Hour))
+	sent := leaf
+	sent.Certificate = leaf.Certificate[:1]
+	for _, test := range []struct {
+		name  string
+		roots *x509.CertPool // when the session was made
+		cert  tls.Certificate
+		want  Refusal
+	}{{"the system's roots", nil, leaf, 0}, {"an authority that was not sent", certified.Pool(), sent, RefusedUntrusted}} {
+		c := newCache(t, Config{Scope: "test"})
+		config := verifying()
+		config.ClientCAs = test.roots
+		made := madeThrough(t, c, viaServer.open(t, c, config), newClient(tls.VersionTLS13).withCert(test.cert))
+		today := verifying()
+		today.ClientCAs = nil
+		if got := c.refuse(proposing(c, policyWith(today, "test", ""), made, "a.example"), &found{Session: made}); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
 	}
 }
 

@@ -7,4 +7,5 @@ const (
 	handshakesStruck = 300
 	handshakesAfter  = 50
 	histories        = 60
+	cacheHistories   = 40
 )

@@ -7,4 +7,5 @@ const (
 	handshakesStruck = 50
 	handshakesAfter  = 10
 	histories        = 20
+	cacheHistories   = 10
 )

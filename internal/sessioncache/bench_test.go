@@ -49,7 +49,7 @@ func BenchmarkPutFull(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			c := New(Limits{Count: benchCount, Bytes: 1 << 40}, decodePlain)
-			put := func(i int) { c.Put(plain{keys[i%len(keys)], uint64(i), bench.expiry(i)}, false) }
+			put := func(i int) { c.Put(plain{keys[i%len(keys)], uint64(i), bench.expiry(i)}, Unproved) }
 			for i := range benchCount {
 				put(i)
 			}
@@ -67,7 +67,7 @@ func BenchmarkGet(b *testing.B) {
 	keys := benchKeys()[:benchCount]
 	c := New(Limits{Count: benchCount, Bytes: 1 << 40}, decodePlain)
 	for i, key := range keys {
-		c.Put(plain{key, uint64(i), int64(i / 1000)}, false)
+		c.Put(plain{key, uint64(i), int64(i / 1000)}, Unproved)
 	}
 	b.ReportAllocs()
 	i := 0

@@ -2,20 +2,21 @@
 // from session id to session, bounded exactly by count and by accounted bytes. It always
 // evicts the session nearest to its expiry. [New] makes a [Cache].
 //
-// The cache has two parts. A session is unproved until a peer has shown that it holds the
-// session; the caller then promotes it. While there are unproved sessions, only they are
-// evicted. Abandoned handshakes therefore cannot push out the sessions in use. The proved
-// part holds at most four fifths of the cache, so that a new session always finds room.
+// The cache has three parts: [Unproved], [Proved] and [Used]. A session begins unproved, and
+// the caller promotes it. What is unproved is evicted first, and what has been used last.
+// Abandoned handshakes therefore push out only one another, and clients that come once do
+// not push out those that come back. The proved and the used together hold at most four
+// fifths of the cache, so that a new session always finds room.
 //
 // Sessions are kept as bytes, in arrays without pointers, so that the garbage
 // collector has nearly nothing to do for a million of them. What goes out is a new
 // value each time.
 //
 // The way through the code: Cache here is the lock and the values around a store;
-// its operations are in put.go, limits.go and expire.go, the session in it in
-// store.go, and what that is made of in index.go (from key to slot), cells.go (a
-// slot's bytes), part.go (the order in which slots are given up) and table.go (the
-// arrays of all these).
+// its operations are in put.go, part.go, limits.go and expire.go, the session in it
+// in store.go, and what that is made of in index.go (from key to slot), cells.go (a
+// slot's bytes), queue.go (the order within a part) and table.go (the arrays of all
+// these).
 package sessioncache
 
 import (
@@ -88,15 +89,15 @@ func (c *Cache[V]) Has(key string) bool {
 	return locked(c, func(s *store) bool { return s.find(key) != none })
 }
 
-// Put stores v, as a proved session if proved says so. Room is made before v
-// goes in, so v is never its own victim, however soon it expires.
+// Put stores v, in the given part. Room is made before v goes in, so v is never
+// its own victim, however soon it expires.
 //
-// Another session under the same key is replaced, and v inherits its part. The
-// same session is left where it is, and promoted if proved says so. A value
-// larger than the whole cache, or of no size, is not stored and changes nothing.
-func (c *Cache[V]) Put(v V, proved bool) Change[V] {
+// Another session under the same key is replaced, and v inherits its part if that
+// is higher. The same session is left where it is, or promoted. A value larger than
+// the whole cache, or of no size, is not stored and changes nothing.
+func (c *Cache[V]) Put(v V, to Part) Change[V] {
 	e := entryOf(v)
-	did := locked(c, func(s *store) Change[image] { return s.put(e, proved) })
+	did := locked(c, func(s *store) Change[image] { return s.put(e, to) })
 	change := Change[V]{Stored: did.Stored, DidReplace: did.DidReplace, Evicted: c.values(did.Evicted)}
 	change.Replaced, _ = c.value(did.Replaced)
 	return change
@@ -110,12 +111,12 @@ func (c *Cache[V]) Renew(v V) bool {
 	return locked(c, func(s *store) bool { return s.renew(e) })
 }
 
-// Promote moves v's session to the proved part and reports whether it is in
-// the cache at all. It stays unproved if the proved part could not hold it even
-// alone.
-func (c *Cache[V]) Promote(v V) bool {
+// Promote moves v's session to a higher part and reports whether it is in the cache at
+// all. It stays unproved where it finds no room: what is used makes none for what is
+// only proved.
+func (c *Cache[V]) Promote(v V, to Part) bool {
 	key, serial := v.Key(), v.Serial()
-	return locked(c, func(s *store) bool { return s.promote(s.findSession(key, serial)) })
+	return locked(c, func(s *store) bool { return s.promote(s.findSession(key, serial), to) })
 }
 
 // Vouch reports true once for each session that is in the cache: a session can

@@ -23,9 +23,10 @@ func (s *store) check(t testing.TB) {
 	checkTable(t, "heads", &s.index.heads)
 	s.checkIndex(t)
 	s.checkCells(t)
-	s.checkPart(t, false)
-	s.checkPart(t, true)
-	if n := s.unproved.places.n + s.proved.places.n; n != s.slots.n {
+	for p := range Part(parts) {
+		s.checkPart(t, p)
+	}
+	if n, _ := s.from(Unproved); n != s.len() {
 		t.Fatalf("%d sessions in the parts, %d slots", n, s.slots.n)
 	}
 	s.checkLimits(t)
@@ -39,11 +40,12 @@ func (s *store) checkLimits(t testing.TB) {
 	if n := s.bytes(); n > s.limits.Bytes {
 		t.Fatalf("%d bytes, limit %d", n, s.limits.Bytes)
 	}
-	if n := int(s.proved.places.n); s.limits.Count > 0 && n > s.limits.Count*4/5 {
-		t.Fatalf("%d proved sessions of %d", n, s.limits.Count)
+	count, bytes := s.from(Proved)
+	if s.limits.Count > 0 && count > s.limits.Count*4/5 {
+		t.Fatalf("%d protected sessions of %d", count, s.limits.Count)
 	}
-	if n := s.proved.bytes; n > s.limits.Bytes/5*4+s.limits.Bytes%5*4/5 {
-		t.Fatalf("%d proved bytes of %d", n, s.limits.Bytes)
+	if bytes > s.limits.Bytes/5*4+s.limits.Bytes%5*4/5 {
+		t.Fatalf("%d protected bytes of %d", bytes, s.limits.Bytes)
 	}
 }
 
@@ -124,26 +126,26 @@ func (s *store) checkCells(t testing.TB) {
 	}
 }
 
-func (s *store) checkPart(t testing.TB, proved bool) {
+func (s *store) checkPart(t testing.TB, part Part) {
 	t.Helper()
-	p := s.partOf(proved)
+	p := &s.parts[part]
 	checkTable(t, "places", &p.places)
 	var sum int64
 	for i := range p.places.n {
 		place := *p.places.at(i)
 		if i > 0 && place.before(*p.places.at((i - 1) / below)) {
-			t.Fatalf("proved %v: place %d comes before the one above it", proved, i)
+			t.Fatalf("part %d: place %d comes before the one above it", part, i)
 		}
 		if place.slot < 0 || place.slot >= s.slots.n {
-			t.Fatalf("proved %v: place %d is of slot %d of %d", proved, i, place.slot, s.slots.n)
+			t.Fatalf("part %d: place %d is of slot %d of %d", part, i, place.slot, s.slots.n)
 		}
 		slot := s.slots.at(place.slot)
-		if slot.place != i || slot.proved != proved || slot.size <= 0 {
-			t.Fatalf("proved %v: place %d is of slot %d, which says %+v", proved, i, place.slot, *slot)
+		if slot.place != i || slot.part != part || slot.size <= 0 {
+			t.Fatalf("part %d: place %d is of slot %d, which says %+v", part, i, place.slot, *slot)
 		}
 		sum += slot.size
 	}
 	if sum != p.bytes {
-		t.Fatalf("proved %v: %d bytes, accounted %d", proved, sum, p.bytes)
+		t.Fatalf("part %d: %d bytes, accounted %d", part, sum, p.bytes)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Expire removes every session that has expired by now, from both parts, and yields them,
+// Expire removes every session that has expired by now, from every part, and yields them,
 // earliest expiry first. Sessions of the same second come in the order in which they were
 // put in. They are removed in batches as the caller ranges over them, so the lock is not
 // held for all of them and not all are decoded at once. Expire removes no more sessions
@@ -65,11 +65,11 @@ func (s *store) takeDue(due func(second int64) bool) []image {
 	return gone
 }
 
-// earliest returns the expiry second of the session nearest to it, in either part.
+// earliest returns the expiry second of the session nearest to it, in any part.
 func (s *store) earliest() (second int64, ok bool) {
 	second = math.MaxInt64
-	for _, p := range []*part{&s.unproved, &s.proved} {
-		if first := p.first(); first != nil {
+	for p := range s.parts {
+		if first := s.parts[p].first(); first != nil {
 			second, ok = min(second, first.second), true
 		}
 	}
@@ -80,7 +80,8 @@ func (s *store) earliest() (second int64, ok bool) {
 // to gone in the order in which they were put in.
 func (s *store) takeSecond(gone []image, second int64) []image {
 	before := len(gone)
-	for _, p := range []*part{&s.unproved, &s.proved} {
+	for i := range s.parts {
+		p := &s.parts[i]
 		for first := p.first(); first != nil && first.second == second; first = p.first() {
 			gone = append(gone, s.take(first.slot))
 		}

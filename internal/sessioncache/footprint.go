@@ -11,7 +11,7 @@ const (
 // Footprint returns how many bytes of memory a session takes whose key and record have
 // length bytes. It counts its cells, its slot, its place, two chains of the index (half of
 // the chains may be empty), and its share of the pointers to their blocks. It does not
-// count partly filled blocks, which take less than 100 KiB in all.
+// count partly filled blocks, which take less than 120 KiB in all.
 func Footprint(length int) int {
 	const blocks = 2
 	return cellsFor(length)*cellSize + slotSize + placeSize + 2*linkSize + blocks

@@ -79,19 +79,21 @@ func (h *history) known() session {
 
 func (h *history) step() {
 	switch op := h.next(24); op {
-	case 0, 1, 2, 3, 4, 5, 6:
-		h.put(h.fresh(), false)
+	case 0, 1, 2, 3, 4, 5:
+		h.put(h.fresh(), Unproved)
+	case 6:
+		h.put(h.fresh(), Proved)
 	case 7, 8:
-		h.put(h.fresh(), true)
+		h.put(h.fresh(), Used)
 	case 9, 10:
-		h.put(h.known(), op == 9)
+		h.put(h.known(), Part(h.next(parts)))
 	case 11, 12, 13:
 		was := h.known()
 		s := h.make(was.key, was.serial)
 		same(h.t, "Renew", h.cache.Renew(s), h.model.Renew(s))
 	case 14, 15, 16, 17:
-		s := h.known()
-		same(h.t, "Promote", h.cache.Promote(s), h.model.Promote(s))
+		s, to := h.known(), Part(h.next(parts))
+		same(h.t, "Promote", h.cache.Promote(s, to), h.model.Promote(s, to))
 	case 18:
 		key := h.known().key
 		got, ok := h.cache.Remove(key)
@@ -114,8 +116,8 @@ func (h *history) step() {
 	}
 }
 
-func (h *history) put(s session, proved bool) {
-	got, want := h.cache.Put(s, proved), h.model.Put(s, proved)
+func (h *history) put(s session, to Part) {
+	got, want := h.cache.Put(s, to), h.model.Put(s, to)
 	same(h.t, "Put: stored", got.Stored, want.Stored)
 	same(h.t, "Put: did replace", got.DidReplace, want.DidReplace)
 	same(h.t, "Put: replaced", got.Replaced, want.Replaced)
@@ -124,8 +126,9 @@ func (h *history) put(s session, proved bool) {
 
 func (h *history) compare() {
 	h.cache.check(h.t)
-	sameSlice(h.t, "unproved part", h.cache.order(false), h.model.order(false))
-	sameSlice(h.t, "proved part", h.cache.order(true), h.model.order(true))
+	for p := range Part(parts) {
+		sameSlice(h.t, fmt.Sprint("part ", p), h.cache.order(p), h.model.order(p))
+	}
 	same(h.t, "Len", h.cache.Len(), len(h.model.rows))
 	same(h.t, "Bytes", h.cache.Bytes(), size(sessions(h.model.rows)))
 	same(h.t, "Limits", h.cache.Limits(), h.model.limits)
@@ -139,8 +142,8 @@ func (h *history) compare() {
 }
 
 // order lists a part's values as they would be given up.
-func (c *Cache[V]) order(proved bool) []V {
-	p := c.store.partOf(proved)
+func (c *Cache[V]) order(part Part) []V {
+	p := &c.store.parts[part]
 	var places []place
 	for i := range p.places.n {
 		places = append(places, *p.places.at(i))

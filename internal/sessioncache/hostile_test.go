@@ -29,7 +29,7 @@ func TestCVE_2024_2511(t *testing.T) {
 	for i := range 1000 {
 		last = sized(fmt.Sprint(i), int64(i%7), 1+i%3)
 		was = last
-		c.Put(fickle{&last}, i%2 == 0)
+		c.Put(fickle{&last}, Part(i%parts))
 		// Everything that a value says changes under our hands, and so does what
 		// comes out.
 		last.key, last.serial, last.expiry, last.size = "mutated", 0, 1<<50, -1<<20
@@ -76,14 +76,14 @@ func TestNothingForeignRunsUnderTheLock(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.Put(a, false)
-		c.Put(a, true)
+		c.Put(a, Unproved)
+		c.Put(a, Used)
 		c.Renew(a)
-		c.Promote(a)
+		c.Promote(a, Used)
 		c.Vouch(a)
-		c.Put(made("a", 2), false)
-		c.Put(made("b", 2), false)
-		c.Put(made("c", 2), false)
+		c.Put(made("a", 2), Unproved)
+		c.Put(made("b", 2), Unproved)
+		c.Put(made("c", 2), Unproved)
 		c.Drop(a)
 		c.Get("c")
 		for range c.All() {
@@ -91,10 +91,10 @@ func TestNothingForeignRunsUnderTheLock(t *testing.T) {
 		}
 		c.SetLimits(Limits{Count: 1, Bytes: 100})
 		for range c.Expire(time.Unix(9, 0)) {
-			c.Put(made("d", 12), false)
+			c.Put(made("d", 12), Unproved)
 		}
 		c.Remove("d")
-		c.Put(made("e", 1), false)
+		c.Put(made("e", 1), Unproved)
 		for range c.Clear() {
 			c.Len()
 		}
@@ -117,20 +117,20 @@ func TestRemovedIsNowhere(t *testing.T) {
 		for part := range 2 { // of one cell, and of several
 			s := made(fmt.Sprint(way, part), int64(100+i))
 			s.pad = 50 + 3*cellRoom*part
-			c.put(s, way == "stays")
+			c.put(s, map[bool]Part{true: Used}[way == "stays"])
 			gone[s.key] = s
 		}
 	}
 	for part := range 2 {
 		is := func(way string) string { return fmt.Sprint(way, part) }
-		c.Put(made(is("replaced"), 500), false)
+		c.Put(made(is("replaced"), 500), Unproved)
 		c.Renew(session{key: is("renewed"), serial: gone[is("renewed")].serial, expiry: 501, size: 1})
 		c.Remove(is("removed"))
 		c.Drop(gone[is("dropped")])
 	}
 	c.expire(time.Unix(102, 1))
 	same(t, "shrunk", len(c.SetLimits(Limits{Count: 8, Bytes: 1000})), 2)
-	same(t, "evicted", len(c.put(sized("large", 600, 995), false).Evicted), 3)
+	same(t, "evicted", len(c.put(sized("large", 600, 995), Unproved).Evicted), 3)
 	c.Remove("large")
 	for way, s := range gone {
 		same(t, way+" is still there", c.store.remembers(s), strings.HasPrefix(way, "stays"))
@@ -161,7 +161,7 @@ func TestChurnOverManySeconds(t *testing.T) {
 	c := newChecked(t, Limits{Count: 10, Bytes: 100})
 	for i := range 20_000 {
 		s := made(fmt.Sprint(i), int64(i*7919%100_003))
-		c.Put(s, i%3 == 0)
+		c.Put(s, Part(i%parts))
 		if i%2 == 0 {
 			c.Drop(s)
 		}
@@ -183,7 +183,7 @@ func TestBordersOfBlocks(t *testing.T) {
 			for len(held) < target {
 				s := made(fmt.Sprint(len(held), target), r.Int63n(100))
 				s.pad = r.Intn(3) * cellRoom / 2
-				c.put(s, r.Intn(2) == 0)
+				c.put(s, Part(r.Intn(parts)))
 				held = append(held, s)
 			}
 			for len(held) > target {
@@ -208,7 +208,7 @@ func TestExpireInBatches(t *testing.T) {
 	c := newChecked(t, Limits{Bytes: 1 << 40})
 	const n = 5*batch/2 + 3
 	for i := range n {
-		c.Put(made(fmt.Sprint(i), int64(i%(n/7))), i%3 == 0)
+		c.Put(made(fmt.Sprint(i), int64(i%(n/7))), Part(i%parts))
 	}
 	c.check(t)
 	gone := c.expire(time.Unix(n, 0))
@@ -222,11 +222,11 @@ func TestExpireInBatches(t *testing.T) {
 		t.Error("not in order")
 	}
 	for i := range n {
-		c.Put(made(fmt.Sprint(i), int64(i)), false)
+		c.Put(made(fmt.Sprint(i), int64(i)), Unproved)
 	}
 	yielded := 0
 	for s := range c.Expire(time.Unix(n, 0)) {
-		c.Put(s, false)
+		c.Put(s, Unproved)
 		yielded++
 	}
 	if yielded < n || yielded > n+batch {
@@ -241,7 +241,7 @@ func TestExpireInBatches(t *testing.T) {
 func TestAllWhileTheCacheChanges(t *testing.T) {
 	c := newChecked(t, Limits{Bytes: 1 << 40})
 	for i := range 10 {
-		c.put(made(fmt.Sprint(i), 1), false)
+		c.put(made(fmt.Sprint(i), 1), Unproved)
 	}
 	var got []string
 	for s := range c.All() {
@@ -249,10 +249,10 @@ func TestAllWhileTheCacheChanges(t *testing.T) {
 		if len(got) == 1 {
 			for i := range 10 {
 				if key := fmt.Sprint(i); key != s.key {
-					c.Put(made(key, 2), false)
+					c.Put(made(key, 2), Unproved)
 				}
 			}
-			c.Put(made("new", 1), false)
+			c.Put(made("new", 1), Unproved)
 		}
 	}
 	same(t, "yielded", len(got), 1)
@@ -282,7 +282,7 @@ func TestConcurrentUse(t *testing.T) {
 	c.check(t)
 	held := len(slices.Collect(c.All()))
 	same(t, "Clear", len(c.clear()), held)
-	c.holds("", "")
+	c.holds("", "", "")
 }
 
 func concurrentStep(c checked, r *rand.Rand, own session, serial uint64) session {
@@ -292,13 +292,13 @@ func concurrentStep(c checked, r *rand.Rand, own session, serial uint64) session
 	}
 	switch r.Intn(11) {
 	case 0, 1, 2, 3:
-		c.Put(s, r.Intn(3) == 0)
+		c.Put(s, Part(r.Intn(parts)))
 		return s
 	case 4:
 		own.expiry += 5
 		c.Renew(own)
 	case 5:
-		c.Promote(own)
+		c.Promote(own, Part(r.Intn(parts)))
 	case 6:
 		c.Drop(own)
 	case 7:

@@ -25,8 +25,8 @@ func (l Limits) count() int {
 	return l.Count
 }
 
-// provedShare is how much of the cache the proved part may hold: four fifths,
-// rounded down.
+// provedShare is how much of the cache the proved and used parts may hold together: four
+// fifths, rounded down.
 func (l Limits) provedShare() (count int, bytes int64) {
 	return fourFifths(l.count()), fourFifths(l.Bytes)
 }
@@ -66,35 +66,17 @@ func (s *store) makeRoom(size int64) []image {
 func (s *store) evict(count int, bytes int64) []image {
 	var evicted []image
 	for s.len() > count || s.bytes() > bytes {
-		victim := s.unproved.first()
-		if victim == nil {
-			victim = s.proved.first()
-		}
-		evicted = append(evicted, s.take(victim.slot))
+		evicted = append(evicted, s.take(s.lowest(Unproved)))
 	}
 	return evicted
 }
 
-// promote moves slot i to the proved part. It makes room there first, so that it does not
-// send back the session itself. A session that is too large for the whole proved part
-// stays where it is, and sends no other back. promote reports whether there is a slot i.
-func (s *store) promote(i int32) bool {
-	if i == none {
-		return false
+// lowest returns the slot to give up first of the part p and those above it.
+func (s *store) lowest(p Part) int32 {
+	for ; p < parts; p++ {
+		if first := s.parts[p].first(); first != nil {
+			return first.slot
+		}
 	}
-	at := s.slots.at(i)
-	count, bytes := s.limits.provedShare()
-	if !at.proved && count >= 1 && at.size <= bytes {
-		s.demote(count-1, bytes-at.size)
-		s.requeue(i, true)
-	}
-	return true
-}
-
-// demote sends proved sessions back to the unproved part, nearest to expiry first,
-// until no more than count of them and bytes are left.
-func (s *store) demote(count int, bytes int64) {
-	for int(s.proved.places.n) > count || s.proved.bytes > bytes {
-		s.requeue(s.proved.first().slot, false)
-	}
+	return none
 }

@@ -16,7 +16,7 @@ type model struct {
 
 type row struct {
 	session         session
-	proved          bool
+	part            Part
 	inserted, moved int
 }
 
@@ -29,10 +29,10 @@ func (m *model) indexKey(key string) int {
 }
 
 // order lists one part's sessions as they would be given up.
-func (m *model) order(proved bool) []session {
+func (m *model) order(part Part) []session {
 	var rows []row
 	for _, r := range m.rows {
-		if r.proved == proved {
+		if r.part == part {
 			rows = append(rows, r)
 		}
 	}
@@ -68,33 +68,38 @@ func (m *model) fits(all []session) bool {
 	return (m.limits.Count == 0 || len(all) <= m.limits.Count) && size(all) <= m.limits.Bytes
 }
 
-func (m *model) fitsProved(all []session) bool {
+// protected lists the sessions above the unproved, as they would be sent back.
+func (m *model) protected() []session { return append(m.order(Proved), m.order(Used)...) }
+
+func (m *model) fitsProtected(all []session) bool {
 	return (m.limits.Count == 0 || len(all) <= m.limits.Count*4/5) && size(all) <= m.limits.Bytes*4/5
 }
 
 // evict makes room for the newcomers.
 func (m *model) evict(newcomers ...session) (evicted []session) {
 	for !m.fits(append(sessions(m.rows), newcomers...)) {
-		victim := append(m.order(false), m.order(true)...)[0]
+		victim := append(m.order(Unproved), m.protected()...)[0]
 		m.delete(victim)
 		evicted = append(evicted, victim)
 	}
 	return evicted
 }
 
-// demote makes room in the proved part.
+// demote makes room beside the protected sessions.
 func (m *model) demote(newcomers ...session) {
-	for !m.fitsProved(append(m.order(true), newcomers...)) {
-		back := &m.rows[m.index(m.order(true)[0])]
-		back.proved, back.moved = false, m.tick()
+	for !m.fitsProtected(append(m.protected(), newcomers...)) {
+		m.move(m.protected()[0], Unproved)
 	}
 }
 
-func (m *model) Put(s session, proved bool) Change[session] {
+func (m *model) move(s session, to Part) {
+	r := &m.rows[m.index(s)]
+	r.part, r.moved = to, m.tick()
+}
+
+func (m *model) Put(s session, to Part) Change[session] {
 	if m.index(s) >= 0 {
-		if proved {
-			m.Promote(s)
-		}
+		m.Promote(s, to)
 		return Change[session]{}
 	}
 	if int64(s.size) > m.limits.Bytes || s.size <= 0 {
@@ -102,27 +107,32 @@ func (m *model) Put(s session, proved bool) Change[session] {
 	}
 	change := Change[session]{Stored: true}
 	if i := m.indexKey(s.key); i >= 0 {
-		proved = proved || m.rows[i].proved
+		to = max(to, m.rows[i].part)
 		change.Replaced, change.DidReplace = m.rows[i].session, true
 		m.delete(m.rows[i].session)
 	}
 	change.Evicted = m.evict(s)
 	m.rows = append(m.rows, row{session: s, inserted: m.tick(), moved: m.tick()})
-	if proved {
-		m.Promote(s)
-	}
+	m.Promote(s, to)
 	return change
 }
 
-func (m *model) Promote(s session) bool {
+func (m *model) Promote(s session, to Part) bool {
 	i := m.index(s)
 	if i < 0 {
 		return false
 	}
-	held := m.rows[i].session // s may be of another size
-	if !m.rows[i].proved && m.fitsProved([]session{held}) {
+	held, was := m.rows[i].session, m.rows[i].part // s may be of another size
+	switch {
+	case to <= was:
+	case to == Used && was == Proved:
+		m.move(held, Used)
+	case to == Used && m.fitsProtected([]session{held}):
 		m.demote(held)
-		m.rows[i].proved, m.rows[i].moved = true, m.tick()
+		m.move(held, Used)
+	case to == Proved && m.fitsProtected(append(m.order(Used), held)):
+		m.move(held, Proved)
+		m.demote()
 	}
 	return true
 }
@@ -134,9 +144,7 @@ func (m *model) Renew(s session) bool {
 	}
 	was := m.rows[i]
 	m.rows[i] = row{session: s, inserted: was.inserted, moved: m.tick()}
-	if was.proved {
-		m.Promote(s)
-	}
+	m.Promote(s, was.part)
 	return true
 }
 

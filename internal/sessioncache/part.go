@@ -1,95 +1,44 @@
 package sessioncache
 
-// part is a queue of slots, ordered by expiry second and then by arrival in this part. It
-// is a heap with four children for each place. Its paths are short, and each step reads
-// one or two cache lines.
-type part struct {
-	slots  *table[slot]
-	places table[place] // the first to be given up is at 0
-	bytes  int64        // the sum of the slots' sizes
-}
+// A Part is a share of the cache. It says what has been seen of a session's client, and so
+// when the session is given up: the lowest part first.
+type Part uint8
 
-// A place is a heap entry: a slot and its sort key.
-type place struct {
-	second  int64
-	arrival uint64
-	slot    int32
-}
+const (
+	Unproved Part = iota // nothing: the handshake that made the session may have been abandoned
+	Proved               // the client completed that handshake
+	Used                 // the client came back with the session
+)
 
-func (p place) before(q place) bool {
-	return p.second < q.second || p.second == q.second && p.arrival < q.arrival
-}
+const parts = 3
 
-const below = 4 // places below each
-
-// first returns the place nearest to its expiry, or nil if the part is empty.
-func (p *part) first() *place {
-	if p.places.n == 0 {
-		return nil
+// promote moves slot i to a higher part, if there is room, and reports whether there is a
+// slot i. If the proved and used sessions take up their whole share, those nearest to
+// their expiry go back to the unproved part, the proved before the used. Of proved
+// sessions the one that goes back may be slot i itself, so that sessions which were never
+// used are given up in the order of their expiry, as in libssl. A used one comes to stay.
+func (s *store) promote(i int32, to Part) bool {
+	if i == none {
+		return false
 	}
-	return p.places.at(0)
-}
-
-func (p *part) add(new place) {
-	p.bytes += p.slots.at(new.slot).size
-	end, _ := p.places.push()
-	p.rise(end, new)
-}
-
-func (p *part) remove(i int32) {
-	p.bytes -= p.slots.at(p.places.at(i).slot).size
-	last := *p.places.at(p.places.n - 1)
-	p.places.pop()
-	switch {
-	case i == p.places.n:
-	case i > 0 && last.before(*p.places.at((i - 1) / below)):
-		p.rise(i, last)
-	default:
-		p.sink(i, last)
+	at := s.slots.at(i)
+	count, bytes := s.limits.provedShare()
+	aboveCount, aboveBytes := s.from(to + 1)
+	if at.part >= to || aboveCount >= count || at.size > bytes-aboveBytes {
+		return true
 	}
-}
-
-// rise puts new where i is free or further up, moving down what is in its way.
-func (p *part) rise(i int32, new place) {
-	for i > 0 {
-		above := (i - 1) / below
-		if !new.before(*p.places.at(above)) {
-			break
-		}
-		p.set(i, *p.places.at(above))
-		i = above
+	if at.part == Unproved && to == Used {
+		s.demote(count-1, bytes-at.size)
 	}
-	p.set(i, new)
+	s.requeue(i, to)
+	s.demote(count, bytes)
+	return true
 }
 
-// sink puts new where i is free or further down, moving up what is in its way.
-func (p *part) sink(i int32, new place) {
-	for {
-		least := p.least(i)
-		if least == none || !p.places.at(least).before(new) {
-			break
-		}
-		p.set(i, *p.places.at(least))
-		i = least
+// demote sends sessions back to the unproved part until no more than count of them and
+// bytes are in the parts above it.
+func (s *store) demote(count int, bytes int64) {
+	for n, size := s.from(Proved); n > count || size > bytes; n, size = s.from(Proved) {
+		s.requeue(s.lowest(Proved), Unproved)
 	}
-	p.set(i, new)
-}
-
-// least returns which of the places below i comes first.
-func (p *part) least(i int32) int32 {
-	at := int64(i)*below + 1
-	end := min(at+below, int64(p.places.n))
-	least := none
-	for ; at < end; at++ {
-		if least == none || p.places.at(int32(at)).before(*p.places.at(least)) {
-			least = int32(at)
-		}
-	}
-	return least
-}
-
-// set writes a place, and tells the slot where it is.
-func (p *part) set(i int32, new place) {
-	*p.places.at(i) = new
-	p.slots.at(new.slot).place = i
 }

@@ -4,12 +4,10 @@ import "math"
 
 // The methods of Cache that decide what to keep.
 
-func (s *store) put(e entry, proved bool) Change[image] {
+func (s *store) put(e entry, to Part) Change[image] {
 	old := s.find(e.key)
 	if old != none && s.slots.at(old).serial == e.serial {
-		if proved {
-			s.promote(old)
-		}
+		s.promote(old, to)
 		return Change[image]{}
 	}
 	if s.cannotHold(e) {
@@ -17,12 +15,12 @@ func (s *store) put(e entry, proved bool) Change[image] {
 	}
 	change := Change[image]{Stored: true}
 	if old != none {
-		proved = proved || s.slots.at(old).proved
+		to = max(to, s.slots.at(old).part)
 		change.Replaced, change.DidReplace = s.take(old), true
 	}
 	change.Evicted = s.makeRoom(e.size)
 	s.inserted++
-	s.attach(e, slot{number: s.inserted}, proved)
+	s.attach(e, slot{number: s.inserted, part: to})
 	return change
 }
 
@@ -33,7 +31,7 @@ func (s *store) renew(e entry) bool {
 	}
 	was := *s.slots.at(i)
 	s.detach(i)
-	s.attach(e, was, was.proved)
+	s.attach(e, was)
 	return true
 }
 

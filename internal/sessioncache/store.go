@@ -9,12 +9,12 @@ package sessioncache
 type store struct {
 	limits           Limits
 	hasher           hasher
-	inserted, queued uint64 // how many sessions were put in, and into either part
+	inserted, queued uint64 // how many sessions were put in, and into any part
 
-	slots            table[slot]
-	cells            table[cell]
-	index            index
-	unproved, proved part
+	slots table[slot]
+	cells table[cell]
+	index index
+	parts [parts]queue
 }
 
 // slot is one session in the store, with a copy of what its value's methods returned when
@@ -31,7 +31,7 @@ type slot struct {
 	place  int32 // in its part
 	keyLen uint8
 
-	proved  bool // which part
+	part    Part
 	vouched bool // for a session that descends from this one
 }
 
@@ -55,12 +55,27 @@ type image struct {
 func newStore(limits Limits, hasher hasher) *store {
 	s := &store{limits: limits, hasher: hasher}
 	s.index = newIndex(&s.slots)
-	s.unproved.slots, s.proved.slots = &s.slots, &s.slots
+	for p := range s.parts {
+		s.parts[p].slots = &s.slots
+	}
 	return s
 }
 
-func (s *store) len() int     { return int(s.slots.n) }
-func (s *store) bytes() int64 { return s.unproved.bytes + s.proved.bytes }
+func (s *store) len() int { return int(s.slots.n) }
+
+func (s *store) bytes() int64 {
+	_, bytes := s.from(Unproved)
+	return bytes
+}
+
+// from returns how much there is in the part p and those above it.
+func (s *store) from(p Part) (count int, bytes int64) {
+	for ; p < parts; p++ {
+		count += int(s.parts[p].places.n)
+		bytes += s.parts[p].bytes
+	}
+	return count, bytes
+}
 
 // find returns the slot of a key, or none.
 func (s *store) find(key string) int32 {
@@ -107,21 +122,14 @@ func (s *store) identical(id identity) int32 {
 	return i
 }
 
-func (s *store) partOf(proved bool) *part {
-	if proved {
-		return &s.proved
-	}
-	return &s.unproved
-}
-
 func (s *store) second(i int32) int64 {
 	at := s.slots.at(i)
-	return s.partOf(at.proved).places.at(at.place).second
+	return s.parts[at.part].places.at(at.place).second
 }
 
-// attach puts in a session for which there is room. proved selects its part; as has the
-// slot's other fields.
-func (s *store) attach(e entry, as slot, proved bool) {
+// attach puts in a session for which there is room. as has its part and the slot's other
+// fields.
+func (s *store) attach(e entry, as slot) {
 	i, at := s.slots.push()
 	*at = slot{
 		serial: e.serial, number: as.number, size: e.size, vouched: as.vouched,
@@ -129,29 +137,27 @@ func (s *store) attach(e entry, as slot, proved bool) {
 	}
 	s.write(i, e.key, e.record)
 	s.index.add(i)
-	s.enqueue(i, e.expiry, false)
-	if proved {
-		s.promote(i)
-	}
+	s.enqueue(i, e.expiry, Unproved)
+	s.promote(i, as.part)
 }
 
-// enqueue puts slot i, which is in neither part, into one.
-func (s *store) enqueue(i int32, second int64, proved bool) {
+// enqueue puts slot i, which is in no part, into one.
+func (s *store) enqueue(i int32, second int64, to Part) {
 	s.queued++
-	s.slots.at(i).proved = proved
-	s.partOf(proved).add(place{second: second, arrival: s.queued, slot: i})
+	s.slots.at(i).part = to
+	s.parts[to].add(place{second: second, arrival: s.queued, slot: i})
 }
 
-// requeue moves slot i to the other part.
-func (s *store) requeue(i int32, proved bool) {
+// requeue moves slot i to another part.
+func (s *store) requeue(i int32, to Part) {
 	second := s.second(i)
 	s.dequeue(i)
-	s.enqueue(i, second, proved)
+	s.enqueue(i, second, to)
 }
 
 func (s *store) dequeue(i int32) {
 	at := s.slots.at(i)
-	s.partOf(at.proved).remove(at.place)
+	s.parts[at.part].remove(at.place)
 }
 
 // imageOf copies the session in slot i, or returns none.
@@ -190,7 +196,7 @@ func (s *store) fillSlot(i int32) {
 	if i != last {
 		moved := s.slots.at(last)
 		s.index.move(last, i)
-		s.partOf(moved.proved).places.at(moved.place).slot = i
+		s.parts[moved.part].places.at(moved.place).slot = i
 		s.setPrev(moved.first, ^i)
 		*s.slots.at(i) = *moved
 	}
