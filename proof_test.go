@@ -105,7 +105,9 @@ func TestVanishedClientProvesNothing(t *testing.T) {
 
 // The records that come in pieces of any size are followed as those in one piece.
 func TestRecordReader(t *testing.T) {
-	stream := []byte{22, 3, 1, 0, 3, 1, 2, 3, 20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 2, 9, 9, 22, 3, 3, 0, 0}
+	long := append([]byte{22, 3, 3, 1, 5}, make([]byte, 261)...)
+	stream := append(long, 22, 3, 1, 0, 3, 1, 2, 3, 20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 2, 9, 9, 22, 3, 3, 0, 0)
+	end := len(stream) - recordHeaderSize // of the application data
 	for range 200 {
 		var r recordReader
 		seen := -1
@@ -117,8 +119,8 @@ func TestRecordReader(t *testing.T) {
 				seen = at
 			}
 		}
-		if seen < 21 || seen > 26 {
-			t.Fatalf("the record that ends at 21 was seen at %d", seen)
+		if seen < end || seen > end+recordHeaderSize {
+			t.Fatalf("the record that ends at %d was seen at %d", end, seen)
 		}
 	}
 }
@@ -148,7 +150,7 @@ func TestListenerSeesTheProof(t *testing.T) {
 					io.ReadFull(server, make([]byte, 2))
 				} else {
 					server.Write([]byte{1, 2}) // as long as an alert
-					server.Write([]byte{3})
+					server.Write([]byte{3, 4})
 				}
 				done <- nil
 			}()
@@ -161,7 +163,7 @@ func TestListenerSeesTheProof(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 				conn.Write([]byte{2})
 			} else {
-				io.ReadFull(conn, make([]byte, 3))
+				io.ReadFull(conn, make([]byte, 4))
 			}
 			if err := <-done; err != nil {
 				t.Fatal(err)

@@ -74,6 +74,45 @@ func TestParseSessionIsStrict(t *testing.T) {
 	}
 }
 
+// A record with one bit turned over is no session, wherever the bit is.
+func TestFlippedBit(t *testing.T) {
+	data := must(testSession(newCache(t, Config{}), 10).MarshalBinary())(t)
+	for bit := range 8 * len(data) {
+		data[bit/8] ^= 1 << (bit % 8)
+		if _, err := ParseSession(data); !errors.Is(err, ErrBadSession) {
+			t.Fatalf("bit %d of %d: %v", bit, 8*len(data), err)
+		}
+		data[bit/8] ^= 1 << (bit % 8)
+	}
+}
+
+// Fields of kinds that nobody knows yet come back as they were. They are in ascending
+// order, each once.
+func TestFields(t *testing.T) {
+	s := *testSession(newCache(t, Config{}), 10)
+	for _, test := range []struct {
+		fields string
+		good   bool
+	}{
+		{"", true},
+		{"\x00\x00\x00\x00", true},
+		{"\x00\x01\x00\x02ab\xff\xff\x00\x01c", true},
+		{"\x00\x01\x00\x02a", false},
+		{"\x00\x01\x00", false},
+		{"\x00\x01\x00\x00\x00\x01\x00\x00", false},
+		{"\x00\x02\x00\x00\x00\x01\x00\x00", false},
+	} {
+		s.fields = []byte(test.fields)
+		data := must(s.MarshalBinary())(t)
+		again, err := ParseSession(data)
+		if good := err == nil; good != test.good {
+			t.Errorf("%q: %v", test.fields, err)
+		} else if good && !bytes.Equal(must(again.MarshalBinary())(t), data) {
+			t.Errorf("%q did not come back", test.fields)
+		}
+	}
+}
+
 // What comes out of the internal cache is what went in, also where the clock was set
 // back since, and by the same serial; AppendBinary writes what MarshalBinary does.
 func TestCachedSessionComesBack(t *testing.T) {

@@ -103,6 +103,7 @@ func TestBaseMayChange(t *testing.T) {
 				base.MinVersion = tls.VersionTLS13
 				base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }
 				base.Certificates = nil
+				base.ClientAuth, base.ClientCAs, base.VerifyPeerCertificate, base.Time = tls.NoClientCert, nil, nil, nil
 				time.Sleep(time.Millisecond)
 			}
 		}()
