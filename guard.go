@@ -1,11 +1,7 @@
 package halfshake
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
-	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,9 +70,7 @@ type health struct {
 func (h *health) failed(c *Cache, which callback, id string, err error) {
 	h.failing.Store(true)
 	if n := h.countFailure(); n > 0 {
-		if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
-			log.Warn("session callback fails", "callback", callbackNames[which], "failures", n, "error", withoutID(err.Error(), id))
-		}
+		c.logFailing(which, n, withoutID(err.Error(), id))
 	}
 }
 
@@ -93,11 +87,8 @@ func (h *health) countFailure() (n int) {
 }
 
 func (h *health) succeeded(c *Cache, which callback) {
-	if !h.failing.Load() || !h.recover() {
-		return
-	}
-	if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
-		log.Warn("session callback works again", "callback", callbackNames[which])
+	if h.failing.Load() && h.recover() {
+		c.logWorksAgain(which)
 	}
 }
 
@@ -111,21 +102,4 @@ func (h *health) recover() bool {
 	told := h.told
 	h.told = false
 	return told
-}
-
-// withoutID returns text with the usual spellings of id replaced by its ref: the
-// application may have put the id into its error's text.
-func withoutID(text, id string) string {
-	if len(id) == 0 {
-		return text
-	}
-	raw := []byte(id)
-	lower := hex.EncodeToString(raw)
-	ref := "[session " + refOf(id) + "]"
-	return strings.NewReplacer(
-		id, ref, lower, ref, strings.ToUpper(lower), ref,
-		fmt.Sprintf("% x", id), ref, fmt.Sprintf("% X", id), ref,
-		fmt.Sprint(raw), ref, fmt.Sprintf("%#v", raw), ref, fmt.Sprintf("% #x", id), ref, fmt.Sprintf("% #X", id), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
-		base64.RawStdEncoding.EncodeToString(raw), ref, base64.RawURLEncoding.EncodeToString(raw), ref,
-	).Replace(text)
 }

@@ -2,8 +2,12 @@ package halfshake
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 )
 
 // logger returns the logger for a level, or nil if the cache does not log at that level.
@@ -78,4 +82,34 @@ func (c *Cache) warnUnscoped() {
 			log.Warn("a tls.Config from GetConfigForClient asks for client certificates, and no session is cached under it: set Config.Scope or Config.TrustID")
 		}
 	})
+}
+
+// logFailing logs the failures of a callback since the last such line. why shows no id.
+func (c *Cache) logFailing(which callback, failures int, why string) {
+	if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
+		log.Warn("session callback fails", "callback", callbackNames[which], "failures", failures, "error", why)
+	}
+}
+
+func (c *Cache) logWorksAgain(which callback) {
+	if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
+		log.Warn("session callback works again", "callback", callbackNames[which])
+	}
+}
+
+// withoutID returns text with the usual spellings of id replaced by its ref: the
+// application may have put the id into its error's text.
+func withoutID(text, id string) string {
+	if len(id) == 0 {
+		return text
+	}
+	raw := []byte(id)
+	lower := hex.EncodeToString(raw)
+	ref := "[session " + refOf(id) + "]"
+	return strings.NewReplacer(
+		id, ref, lower, ref, strings.ToUpper(lower), ref,
+		fmt.Sprintf("% x", id), ref, fmt.Sprintf("% X", id), ref,
+		fmt.Sprint(raw), ref, fmt.Sprintf("%#v", raw), ref, fmt.Sprintf("% #x", id), ref, fmt.Sprintf("% #X", id), ref, fmt.Sprintf("%q", id), ref, fmt.Sprintf("%+q", id), ref,
+		base64.RawStdEncoding.EncodeToString(raw), ref, base64.RawURLEncoding.EncodeToString(raw), ref,
+	).Replace(text)
 }
