@@ -17,12 +17,12 @@ import (
 
 // serveFlags are the command line of "halfshake serve".
 type serveFlags struct {
-	Listen   address       `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
-	To       proxy.Target  `group:"where" placeholder:"URL" help:"The backend: http://HOST:PORT for a reverse proxy, or tcp://HOST:PORT to pass on bytes. Default: a page about each connection."`
-	ALPN     alpnList      `group:"where" name:"alpn" placeholder:"LIST" help:"The application protocols to offer in TLS, joined by commas, preferred first. Default: h2,http/1.1, and none with --to tcp://."`
-	Metrics  address       `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /metrics, /stats.json, /healthz, /readyz and the live page. Off by default; keep it off public networks."`
-	StateDir string        `group:"where" placeholder:"DIR" help:"Where sessions, their key and the self-made certificate are kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
-	Drain    time.Duration `group:"where" default:"5s" placeholder:"DURATION" help:"After a SIGTERM, how long open requests and connections may take to finish. Default: ${default}."`
+	Listen   address      `group:"where" default:":8443" placeholder:"ADDR" help:"Address for TLS; port 0 picks a free one. Default: ${default}."`
+	To       proxy.Target `group:"where" placeholder:"URL" help:"The backend: http://HOST:PORT for a reverse proxy, or tcp://HOST:PORT to pass on bytes. Default: a page about each connection."`
+	ALPN     alpnList     `group:"where" name:"alpn" placeholder:"LIST" help:"The application protocols to offer in TLS, joined by commas, preferred first. Default: h2,http/1.1, and none with --to tcp://."`
+	Metrics  address      `group:"where" placeholder:"ADDR" help:"Address for plain HTTP with /metrics, /stats.json, /healthz, /readyz and the live page. Off by default; keep it off public networks."`
+	StateDir string       `group:"where" placeholder:"DIR" help:"Where sessions, their key and the self-made certificate are kept. Default: $$STATE_DIRECTORY, else $$XDG_STATE_HOME/halfshake, else ~/.local/state/halfshake."`
+	Drain    duration     `group:"where" default:"5s" placeholder:"DURATION" help:"After a SIGTERM, how long open requests and connections may take to finish. Default: ${default}."`
 
 	Cert string `group:"certificates" placeholder:"FILE" help:"The server's certificate and its chain, PEM. Default, without --to only: a self-signed one for localhost, 127.0.0.1 and ::1, made once in the state directory."`
 	Key  string `group:"certificates" placeholder:"FILE" help:"Its private key, PEM."`
@@ -31,13 +31,13 @@ type serveFlags struct {
 	ClientAuth clientAuth `group:"clients" placeholder:"require|request" help:"With --client-ca: whether a client must have a certificate (require, the default) or may (request)."`
 	Scope      string     `group:"clients" placeholder:"NAME" help:"What sessions may be resumed for; one made under another name is not. Default: a digest of --client-ca and of the server's public key, so that a new key pair ends the sessions of the old one."`
 
-	Store         storeURL      `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them only in this process. Default: ${default}"`
-	FleetKey      string        `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
-	Timeout       time.Duration `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
-	CacheSize     int           `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
-	CacheMode     cacheMode     `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off, no sessions are kept and no store is opened. Default: ${default}."`
-	SessionIDs    sessionIDs    `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
-	MaxLineageAge lineageAge    `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming, with or without a certificate; off for no limit but each session's timeout. Default: 24h for clients with a certificate, off for others."`
+	Store         storeURL   `group:"sessions" default:"bolt:" placeholder:"URL" help:"Where sessions outlive this process: bolt:PATH, or bolt: for a file in the state directory; memory: keeps them only in this process. Default: ${default}"`
+	FleetKey      string     `group:"sessions" placeholder:"FILE" help:"The keys that seal the sessions in the store, from halfshake keygen. Default: one made once in the state directory."`
+	Timeout       duration   `group:"sessions" default:"${timeout}" placeholder:"DURATION" help:"How long a session may be resumed. Default: ${default}."`
+	CacheSize     int        `group:"sessions" default:"${size}" placeholder:"N" help:"How many sessions are kept. Default: ${default}."`
+	CacheMode     cacheMode  `group:"sessions" default:"server" placeholder:"LIST" help:"OpenSSL's cache modes, joined by commas: ${modes}. With off, no sessions are kept and no store is opened. Default: ${default}."`
+	SessionIDs    sessionIDs `group:"sessions" name:"session-ids" default:"ticketless" placeholder:"off|ticketless|always" help:"For which TLS 1.2 clients to resume by session id: none, those that take no tickets, or all. Default: ${default}."`
+	MaxLineageAge lineageAge `group:"sessions" placeholder:"DURATION" help:"How long after its first full handshake a client may go on resuming, with or without a certificate; off for no limit but each session's timeout. Default: 24h for clients with a certificate, off for others."`
 
 	LogFormat string   `group:"log" default:"text" enum:"text,json" placeholder:"text|json" help:"Default: ${default}."`
 	LogLevel  logLevel `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. debug says for each connection why it was or was not resumed. Default: ${default}."`
@@ -83,11 +83,11 @@ func (f *serveFlags) Validate() error {
 		return errors.New("--cache-mode no-internal-lookup resumes nothing with --store memory:, which keeps sessions in the internal cache alone; leave it out, or name another store")
 	case f.Store == memoryStore && f.FleetKey != "":
 		return fmt.Errorf("--fleet-key %s has nothing to seal with --store memory:; leave out one of the two", f.FleetKey)
-	case f.Drain < 0:
+	case f.Drain.Duration < 0:
 		return fmt.Errorf("--drain is %v; give 0 or more", f.Drain)
 	case f.ClientAuth != "" && f.ClientCA == "":
 		return errors.New("--client-auth needs --client-ca FILE, the authorities that sign the clients' certificates")
-	case f.Timeout < time.Second || f.Timeout > halfshake.MaxTimeout || f.Timeout%time.Second != 0:
+	case f.Timeout.Duration < time.Second || f.Timeout.Duration > halfshake.MaxTimeout || f.Timeout.Duration%time.Second != 0:
 		return fmt.Errorf("--timeout is %v; give whole seconds, from 1s to %v", f.Timeout, halfshake.MaxTimeout)
 	case f.CacheSize < 1:
 		return fmt.Errorf("--cache-size is %d; give at least 1 (--cache-mode off keeps none)", f.CacheSize)

@@ -36,7 +36,7 @@ func (h hangingLog) Handle(_ context.Context, r slog.Record) error {
 
 func hangingFlags(t *testing.T) *serveFlags {
 	return &serveFlags{
-		Listen: "127.0.0.1:0", StateDir: t.TempDir(), Store: memoryStore, Timeout: time.Minute, CacheSize: 1, CacheMode: cacheMode{halfshake.ModeServer},
+		Listen: "127.0.0.1:0", StateDir: t.TempDir(), Store: memoryStore, Timeout: duration{time.Minute}, CacheSize: 1, CacheMode: cacheMode{halfshake.ModeServer},
 	}
 }
 

@@ -119,7 +119,7 @@ func (s *server) prepare(inner net.Listener) (err error) {
 func (s *server) cacheConfig() halfshake.Config {
 	f := s.flags
 	config := halfshake.Config{
-		Mode: f.CacheMode.Mode, Timeout: f.Timeout, Size: f.CacheSize, MaxLineageAge: time.Duration(f.MaxLineageAge),
+		Mode: f.CacheMode.Mode, Timeout: f.Timeout.Duration, Size: f.CacheSize, MaxLineageAge: time.Duration(f.MaxLineageAge),
 		Scope: f.Scope, SessionIDs: f.SessionIDs.SessionIDs, Callbacks: s.store.callbacks(), Logger: s.log,
 	}
 	if f.Scope == "" {
@@ -170,7 +170,7 @@ func (s *server) reloadAt(ctx context.Context, hangups <-chan os.Signal) {
 // cache and the store.
 func (s *server) stop(running []service) error {
 	s.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), s.flags.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.flags.Drain.Duration)
 	defer cancel()
 	for _, r := range running {
 		if r.Shutdown(ctx) != nil {

@@ -37,7 +37,7 @@ func startServer(t *testing.T, l limits, adjust ...func(*serveFlags)) *tested {
 	t.Helper()
 	flags := &serveFlags{
 		Listen: "127.0.0.1:0", Metrics: "127.0.0.1:0", StateDir: t.TempDir(), Store: "memory:",
-		Timeout: time.Minute, Drain: 300 * time.Millisecond, CacheSize: 100, CacheMode: cacheMode{halfshake.ModeServer},
+		Timeout: duration{time.Minute}, Drain: duration{300 * time.Millisecond}, CacheSize: 100, CacheMode: cacheMode{halfshake.ModeServer},
 	}
 	for _, change := range adjust {
 		change(flags)

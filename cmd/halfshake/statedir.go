@@ -30,7 +30,7 @@ func makeStateDir(flag string) (string, error) {
 	return dir, nil
 }
 
-const withoutStateDir = "--state-dir, or do without: --store memory: --cert FILE --key FILE"
+const withoutStateDir = "--state-dir, or use none: --store memory: with --cert FILE and --key FILE"
 
 func stateDirError(dir string, err error) error {
 	return fmt.Errorf("state directory %s: %w; give one that can be written with "+withoutStateDir, dir, bare(err))

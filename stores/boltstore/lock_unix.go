@@ -15,7 +15,7 @@ func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return fmt.Errorf("another process has it, or this one has it open already: stop that process (fuser %s names it), or name another file", f.Name())
+		return fmt.Errorf("it is open already, in another process (fuser %s names it) or in this one: close it there, or name another file", f.Name())
 	case err != nil:
 		return fmt.Errorf("it cannot be locked: %w: name a file on a local disk", err)
 	}

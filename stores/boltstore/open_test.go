@@ -66,14 +66,14 @@ func TestNilLogger(t *testing.T) {
 func TestOpenLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	c := startChild(t, "hold", path)
-	wantOpenError(t, path, "another process has it", "fuser")
+	wantOpenError(t, path, "it is open already", "fuser")
 	c.kill()
 	s, err := Open(path, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	wantOpenError(t, path, "this one has it open already")
+	wantOpenError(t, path, "or in this one")
 }
 
 func TestOpenErrors(t *testing.T) {
@@ -126,7 +126,7 @@ func TestOpenAtOnce(t *testing.T) {
 				if s, err := Open(path, quiet); err == nil {
 					opened.Add(1)
 					last.Store(s)
-				} else if !strings.Contains(err.Error(), "another process has it") {
+				} else if !strings.Contains(err.Error(), "it is open already") {
 					t.Error(err)
 				}
 			})

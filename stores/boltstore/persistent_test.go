@@ -106,7 +106,7 @@ func TestFirstStartsAtOnce(t *testing.T) {
 				e, err := OpenExternal(dir, quiet)
 				if err == nil {
 					opened <- e
-				} else if !strings.Contains(err.Error(), "another process has it") {
+				} else if !strings.Contains(err.Error(), "it is open already") {
 					t.Error(err)
 				}
 			})
@@ -131,7 +131,7 @@ func TestSecondProcess(t *testing.T) {
 	must(t, os.Chmod(dir, 0o700))
 	must(t, openExternal(t, dir).Close())
 	startChild(t, "hold", filepath.Join(dir, storeName))
-	wantRefused(t, dir, "another process has it", "fuser")
+	wantRefused(t, dir, "it is open already", "fuser")
 }
 
 // wantRefused holds that OpenExternal fails and says all of words.

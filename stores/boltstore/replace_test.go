@@ -160,7 +160,7 @@ func TestRemovedFile(t *testing.T) {
 	r.useDamaged("reads")
 	for range 3 {
 		err := r.Delete(t.Context(), key(1))
-		if err == nil || !strings.Contains(err.Error(), "another process has it") {
+		if err == nil || !strings.Contains(err.Error(), "it is open already") {
 			t.Fatal(err)
 		}
 	}
