@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,7 +145,7 @@ func (s *site) visit(arg uint16) {
 	}
 	time.Sleep(time.Millisecond) // a lineage begins after the floor
 	s.parent, s.issued = nil, nil
-	resumed := s.connect(client, s.doors[int(arg>>8)%len(s.doors)])
+	resumed := connect(s.T, client.config, s.doors[int(arg>>8)%len(s.doors)])
 	switch {
 	case !resumed:
 	case gone != "":
@@ -164,25 +161,6 @@ func (s *site) visit(arg uint16) {
 	} else if !resumed || client.config.MaxVersion == tls.VersionTLS13 {
 		client.session = nil // what the server did not store, the client has all the same
 	}
-}
-
-func (s *site) connect(client *visitor, door func(net.Conn) net.Conn) (resumed bool) {
-	near, far := net.Pipe()
-	conn, peer := tls.Client(near, client.config), door(far)
-	var served sync.WaitGroup
-	served.Go(func() {
-		defer peer.Close()
-		if _, err := peer.Write([]byte("hello")); err != nil {
-			s.Errorf("the server: %v", err)
-		}
-		_, _ = io.Copy(io.Discard, peer) // the client's close_notify
-	})
-	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
-		s.Errorf("the client: %v", err)
-	}
-	conn.Close()
-	served.Wait()
-	return conn.ConnectionState().DidResume
 }
 
 // any returns a session that a client holds, or nil.
@@ -289,21 +267,7 @@ func (s *site) next() {
 // TestCacheHistories is TestHistories through a Cache and its engines: nothing that was
 // removed resumes.
 func TestCacheHistories(t *testing.T) {
-	found, refused := 0, 0
-	for seed := range uint64(cacheHistories) {
-		data := make([]byte, 3*100)
-		source := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 1})
-		source.Read(data)
-		s := cacheHistory(t, data)
-		found, refused = found+s.found, refused+s.refused
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-	}
-	t.Logf("%d resumptions, %d refusals of what was removed", found, refused)
-	if found < 5*cacheHistories || refused < 5*cacheHistories {
-		t.Errorf("%d histories had %d resumptions and %d refusals: this test shows little", cacheHistories, found, refused)
-	}
+	playHistories(t, cacheHistories, 5, 5, func(data []byte) *historian { return &cacheHistory(t, data).historian })
 }
 
 func FuzzCacheHistory(f *testing.F) {

@@ -324,20 +324,26 @@ func (h *historian) heal(uint16) { h.store.Heal() }
 
 // Nothing that was removed is found or admitted again, whatever happens between.
 func TestHistories(t *testing.T) {
+	playHistories(t, histories, 2, 100, func(data []byte) *historian { return history(t, data) })
+}
+
+// playHistories plays n histories of 100 events. On average each must have so many
+// resumptions, and checks of what was removed: fewer would show little.
+func playHistories(t *testing.T, n, resumptions, checks int, play func(data []byte) *historian) {
 	found, refused := 0, 0
-	for seed := range uint64(histories) {
+	for seed := range uint64(n) {
 		data := make([]byte, 3*100)
 		source := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
 		source.Read(data)
-		h := history(t, data)
+		h := play(data)
 		found, refused = found+h.found, refused+h.refused
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
 	t.Logf("%d resumptions, %d checks of what was removed", found, refused)
-	if found < 2*histories || refused < 100*histories {
-		t.Errorf("%d histories had %d resumptions and %d checks: this test shows little", histories, found, refused)
+	if found < resumptions*n || refused < checks*n {
+		t.Errorf("%d histories had %d resumptions and %d checks: this test shows little", n, found, refused)
 	}
 }
 

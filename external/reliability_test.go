@@ -202,13 +202,19 @@ func (s *server) close(t *testing.T) {
 	}
 }
 
-// connect fails the test unless the handshake succeeds, and reports whether it
-// resumed.
+// connect has the next client connect, and reports whether it resumed.
 func (s *server) connect(t *testing.T) (resumed bool) {
 	t.Helper()
 	s.visits++
+	return connect(t, s.clients[s.visits%len(s.clients)], func(conn net.Conn) net.Conn { return tls.Server(conn, s.config) })
+}
+
+// connect fails the test unless the handshake succeeds, and reports whether it
+// resumed.
+func connect(t *testing.T, client *tls.Config, door func(net.Conn) net.Conn) (resumed bool) {
+	t.Helper()
 	near, far := net.Pipe()
-	conn, peer := tls.Client(near, s.clients[s.visits%len(s.clients)]), tls.Server(far, s.config)
+	conn, peer := tls.Client(near, client), door(far)
 	var served sync.WaitGroup
 	served.Go(func() {
 		defer peer.Close()
