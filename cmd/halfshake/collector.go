@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/halfshake/halfshake"
 	"github.com/halfshake/halfshake/external"
 )
 
@@ -21,6 +22,11 @@ var (
 	timeoutsMetric     = describe("timeouts_total", "Sessions found that had expired.")
 	cacheFullMetric    = describe("cache_full_total", "Sessions evicted from a full internal cache.")
 	refusedMetric      = describe("refused_total", "Sessions that were not resumed, or not cached, by reason.", "reason")
+	resumedAgesMetric  = describe("resumed_age_total", "Sessions that resumed, by their age.", "age")
+	expiredAgesMetric  = describe("expired_age_total", "Sessions that were refused as expired, by their age.", "age")
+	closedSilentMetric = describe("closed_silent_total", "Connections closed to make room for others before they sent a whole ClientHello.")
+	tombstonesMetric   = describe("tombstones", "Removed sessions and lineages that are remembered, so that they do not come back.")
+	pendingMetric      = describe("removals_pending", "Removals that the store has not recorded, and that a crash would undo.")
 
 	storeReadsMetric   = describe("store_reads_total", "Session ids looked up outside the internal cache, by outcome; foreign and removed ones cost no read.", "outcome")
 	storePutsMetric    = describe("store_puts_total", "Sessions for the store, by outcome.", "outcome")
@@ -51,13 +57,22 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	count(out, missesMetric, s.Misses)
 	count(out, timeoutsMetric, s.Timeouts)
 	count(out, cacheFullMetric, s.CacheFull)
+	count(out, closedSilentMetric, s.ClosedSilent)
+	gauge(out, tombstonesMetric, s.Tombstones)
 	for reason, n := range s.Refused {
 		count(out, refusedMetric, n, reason.String())
+	}
+	for i, age := range ages {
+		count(out, resumedAgesMetric, s.ResumedAges[i], age)
+		count(out, expiredAgesMetric, s.ExpiredAges[i], age)
 	}
 	if s.Store != nil {
 		collectStore(out, s.Store)
 	}
 }
+
+// ages are the labels of [halfshake.Ages].
+var ages = [len(halfshake.Ages{})]string{"<1s", "<10s", "<1m", "<5m", "<30m", "<2h", "<24h", "older"}
 
 func collectStore(out chan<- prometheus.Metric, s *external.Stats) {
 	for outcome, n := range map[string]uint64{
@@ -73,7 +88,10 @@ func collectStore(out chan<- prometheus.Metric, s *external.Stats) {
 		count(out, storeDeletesMetric, n, outcome)
 	}
 	gauge(out, storeQueuedMetric, s.Queued)
-	for operation, answers := range map[string]bool{"read": s.Reading, "put": s.Putting, "delete": s.Deleting} {
+	gauge(out, pendingMetric, s.RemovalsPending)
+	for operation, answers := range map[string]bool{
+		"read": s.Reading, "put": s.Putting, "delete": s.Deleting, "take": s.Taking, "record": s.Recording,
+	} {
 		gauge(out, storeAnswersMetric, one(answers), operation)
 	}
 }
