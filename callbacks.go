@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"time"
 )
 
 // Callbacks connect a [Cache] to the application, like OpenSSL's
@@ -35,6 +36,13 @@ type Callbacks struct {
 	// that the external cache does not return any of these sessions on any machine.
 	// It returns an error if it could not.
 	End func(context.Context, Removal) error
+	// Floor returns the latest time up to which the external cache takes all lineages of
+	// a Scope to have ended, or the zero time if it takes none. A new lineage begins
+	// later, so that it is not one of them where the clock was set back or another
+	// machine's was ahead. An external cache that keeps the Removals of a whole Scope
+	// returns their latest Before. Floor is called in every full handshake and must not
+	// wait for anything.
+	Floor func(ScopeID) time.Time
 	// Admit is the last check of every hit, internal hits included. It is called only
 	// for a session that passed all other checks; false means a full handshake. Admit
 	// may consume the session. If a Get callback is set too, Admit must consume a
@@ -160,6 +168,19 @@ func (c *Cache) callEnd(ctx context.Context, r Removal) error {
 		return errNoEnd
 	}
 	return c.guard(callbackEnd, "", func() error { return f(ctx, r) })
+}
+
+// callFloor returns the external cache's floor in Unix milliseconds, or 0 for none.
+func (c *Cache) callFloor() (floor int64) {
+	if f := c.cfg.Callbacks.Floor; f != nil {
+		c.guard(callbackFloor, "", func() error {
+			if t := f(c.scopeID); !t.IsZero() {
+				floor = t.UnixMilli()
+			}
+			return nil
+		})
+	}
+	return floor
 }
 
 var errNoEnd = errors.New("halfshake: the removal holds only in this process: Callbacks.Get is set and Callbacks.End is not, so the external cache was not told")

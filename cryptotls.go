@@ -170,7 +170,7 @@ func (o oneHandshake) proposed(*found, *tls.SessionState)                      {
 func (o oneHandshake) ticketed(tls.ConnectionState)                            {}
 
 func (o oneHandshake) agreed(resumed bool) {
-	o.offered, o.verified, o.resuming = nil, true, resumed
+	o.offered, o.verified, o.resuming, o.at = nil, true, resumed, o.cache.now()
 	if resumed {
 		o.resumed.Store(o.parent)
 		o.orphaned(o.removing)

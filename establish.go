@@ -49,6 +49,9 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 	if !h.policy.serverNotAfter.IsZero() {
 		s.expireBy(h.policy.serverNotAfter)
 	}
+	if resumed && h.parent != nil && h.parent.limit > 0 { // the server's certificate of then
+		s.expireBy(time.Unix(h.parent.limit, 0))
+	}
 	if len(state.Certificates) > 0 {
 		if _, notAfter, err := state.LeafValidity(); err == nil {
 			s.expireBy(notAfter)
@@ -79,19 +82,19 @@ func (s *Session) expireBy(t time.Time) {
 }
 
 // newLineage returns the lineage of a full handshake that takes place now. It begins
-// after the floor, whatever the clock says, so that the floor does not remove it.
+// after the floors, whatever the clock says, so that they do not remove it.
 func (c *Cache) newLineage() Lineage {
-	l := newLineage(max(c.now().UnixMilli(), c.floor.Load()+1))
+	l := newLineage(max(c.now().UnixMilli(), c.floor.Load()+1, c.callFloor()+1))
 	c.saw(l)
 	return l
 }
 
-// confirm records that a client resumed s and proved that it holds s. A flood of new
+// confirm records that a client resumed s at that time and proved that it holds s. A flood of new
 // sessions then no longer reaches s in the internal cache.
-func (c *Cache) confirm(s *Session) {
+func (c *Cache) confirm(s *Session, at time.Time) {
 	if c.Mode()&ModeUpdateTime != 0 {
 		if e, ok := c.internal.Get(s.id); ok && e.serial == s.serial {
-			c.internal.Renew(sessionEntry{e.renewed(c.now())})
+			c.internal.Renew(sessionEntry{e.renewed(at)})
 		}
 	}
 	c.internal.Promote(sessionEntry{s}, sessioncache.Used)

@@ -17,6 +17,7 @@ const (
 	callbackRemove
 	callbackEnd
 	callbackAdmit
+	callbackFloor
 	callbackAuthorize
 	callbackVerifyPeerCertificate
 	callbackTrustID
@@ -26,7 +27,7 @@ const (
 
 var callbackNames = [endOfCallbacks]string{
 	callbackNewID: "NewID", callbackNew: "New", callbackGet: "Get", callbackRemove: "Remove", callbackEnd: "End",
-	callbackAdmit: "Admit", callbackAuthorize: "Authorize", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
+	callbackAdmit: "Admit", callbackFloor: "Floor", callbackAuthorize: "Authorize", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
 	callbackTrustID: "TrustID", callbackEngineChoice: "the choice of an engine",
 }
 

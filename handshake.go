@@ -39,6 +39,7 @@ type handshake struct {
 	offered  []uint16       // the ClientHello's suites; nil if the engine does not show them
 	proposed bool           // the one look-up has been made
 	verified bool           // VerifyConnection has agreed, under our hooks
+	at       time.Time      // when it did
 	resuming bool           // whether it agreed to a resumption
 	asked    tombstone.Mark // when the look-up was made
 	spent    time.Duration  // how long the callbacks have taken
@@ -160,12 +161,21 @@ func (h *handshake) counted(resumed bool) {
 	if resumed {
 		n.hits.Add(1)
 		if h.parent != nil {
-			n.resumedAges.add(h.cache.now().Sub(h.parent.Created()))
+			n.resumedAges.add(h.now().Sub(h.parent.Created()))
 		}
 	}
 	if n.acceptGood.Add(1)%255 == 0 && h.cache.Mode().autoClears() {
 		h.cache.clearSoon()
 	}
+}
+
+// now returns when the handshake took place: under crypto/tls, when VerifyConnection
+// agreed, because later events come under locks that Config.Time must not run under.
+func (h *handshake) now() time.Time {
+	if h.verified {
+		return h.at
+	}
+	return h.cache.now()
 }
 
 // proved records that a verified Finished has shown that the client holds the
@@ -183,7 +193,7 @@ func (h *handshake) proved(resumed bool) {
 	}
 	if resumed && h.parent != nil {
 		h.resumed.Store(h.parent)
-		h.cache.confirm(h.parent)
+		h.cache.confirm(h.parent, h.now())
 	}
 }
 

@@ -28,7 +28,9 @@ const (
 	// (SSL_SESS_CACHE_NO_INTERNAL).
 	ModeNoInternal = ModeNoInternalLookup | ModeNoInternalStore
 	// ModeUpdateTime counts a session's timeout from its last use, not from its
-	// creation (SSL_SESS_CACHE_UPDATE_TIME).
+	// creation (SSL_SESS_CACHE_UPDATE_TIME). A use counts once the client has completed
+	// the handshake, which [Cache.ServerConfig] sees over QUIC alone. Copies in an
+	// external cache are not renewed.
 	ModeUpdateTime Mode = 0x400
 
 	// ModeOff stores nothing, does not call New and does not look in the internal

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -127,12 +128,19 @@ func TestRecordReader(t *testing.T) {
 
 // Proof under NewListener comes with the first record after the client's Finished,
 // whoever speaks first, and effects come with it: the session is protected and
-// renewed, and the counters count.
+// renewed, and the counters count. None of this asks Config.Time, which must not run
+// under the locks of crypto/tls.
 func TestListenerSeesTheProof(t *testing.T) {
 	for _, version := range versions {
 		for _, clientFirst := range []bool{false, true} {
 			clk := newClock()
-			c := newCache(t, Config{Mode: ModeServer | ModeUpdateTime, Time: clk.Now})
+			var inside atomic.Bool // a Read or a Write
+			c := newCache(t, Config{Mode: ModeServer | ModeUpdateTime, Time: func() time.Time {
+				if inside.Load() {
+					t.Error("Config.Time is asked from Read or Write")
+				}
+				return clk.Now()
+			}})
 			open, cl := viaListener.open(t, c, serverConfig()), newClient(version)
 			connectOK(t, open, cl)
 			cl.jar.frozen = true
@@ -146,6 +154,8 @@ func TestListenerSeesTheProof(t *testing.T) {
 					done <- err
 					return
 				}
+				inside.Store(true)
+				defer inside.Store(false)
 				if clientFirst {
 					io.ReadFull(server, make([]byte, 2))
 				} else {

@@ -61,7 +61,7 @@ func New(store Store, cfg Config) (*External, error) {
 // session whose id NewID did not make under one of the keys.
 func (e *External) Callbacks() halfshake.Callbacks {
 	u := user{e, e.users.Add(1)}
-	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: u.remove, Admit: u.admit, End: e.end}
+	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: u.remove, Admit: u.admit, End: e.end, Floor: e.floor}
 }
 
 // SetKeys replaces the keys. No session that was made under a key which ring lacks is

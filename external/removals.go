@@ -116,6 +116,14 @@ func (e user) remove(ctx context.Context, _ *halfshake.Cache, s *halfshake.Sessi
 	}
 }
 
+// floor is the Floor callback.
+func (e *External) floor(scope halfshake.ScopeID) time.Time {
+	if before := e.removed.log.floor(scope); before > 0 {
+		return time.UnixMilli(before)
+	}
+	return time.Time{}
+}
+
 // end is the End callback.
 func (e *External) end(ctx context.Context, removed halfshake.Removal) error {
 	if e.closed.Load() {

@@ -89,6 +89,13 @@ func (r *revocations) ends(s *halfshake.Session) bool {
 	return r.record.ends(s)
 }
 
+// floor returns the latest floor of a scope, in Unix milliseconds, 0 if it has none.
+func (r *revocations) floor(scope halfshake.ScopeID) int64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return max(r.record.every.before, r.record.scopes[scope].before)
+}
+
 // recorded reports whether the log says that the session's lineage has ended.
 func (r *revocations) recorded(s *halfshake.Session) bool {
 	r.mu.RLock()

@@ -1,0 +1,79 @@
+package external_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/halfshake/halfshake"
+	"github.com/halfshake/halfshake/external"
+	"github.com/halfshake/halfshake/external/memstore"
+	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testsecrets"
+)
+
+// A process whose clock is behind that of another, or that was set back, stores and
+// resumes sessions at once, whatever the other has recorded as ended.
+func TestLineagesBeginAfterTheFloor(t *testing.T) {
+	for _, replaceKeys := range []bool{false, true} {
+		store, keys, ca := memstore.New(memstore.Config{}), newKeys(), testca.Root("floor", testca.ECDSA)
+		server := &tls.Config{Certificates: []tls.Certificate{ca.Server("a.example")}}
+		newClient := func(version uint16) *tls.Config {
+			return &tls.Config{
+				RootCAs: ca.Pool(), ServerName: "a.example", MinVersion: version, MaxVersion: version,
+				ClientSessionCache: tls.NewLRUClientSessionCache(1), KeyLogWriter: testsecrets.KeyLog(),
+			}
+		}
+		// process runs use in a process of its own.
+		process := func(clock func() time.Time, use func(*halfshake.Cache, *external.External)) {
+			sessions, err := external.New(store, external.Config{Keys: keys})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cache, err := halfshake.New(halfshake.Config{Callbacks: sessions.Callbacks(), Time: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			use(cache, sessions)
+			if err := errors.Join(cache.Close(), sessions.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+		early := newClient(tls.VersionTLS13)
+		process(func() time.Time { return time.Now().Add(time.Hour) }, func(cache *halfshake.Cache, sessions *external.External) {
+			if hello(cache, server, early) || !hello(cache, server, early) {
+				t.Error("no resumption before")
+			}
+			if !replaceKeys {
+				cache.Flush(time.Time{})
+				return
+			}
+			keys = newKeys()
+			if err := sessions.SetKeys(keys); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			client := newClient(version)
+			for visit := range 3 {
+				process(time.Now, func(cache *halfshake.Cache, _ *external.External) {
+					if resumed := hello(cache, server, client); resumed != (visit > 0) {
+						t.Errorf("keys replaced %v, %s: resumed in visit %d: %v", replaceKeys, tls.VersionName(version), visit, resumed)
+					}
+				})
+			}
+		}
+		process(time.Now, func(cache *halfshake.Cache, _ *external.External) {
+			if hello(cache, server, early) {
+				t.Errorf("keys replaced %v: what has ended resumed", replaceKeys)
+			}
+		})
+	}
+}
+
+func newKeys() *external.KeyRing {
+	keys := external.GenerateKeys(time.Now())
+	external.RecordKeys(keys)
+	return keys
+}
