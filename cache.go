@@ -140,8 +140,9 @@ func (c *Cache) SetSize(n int) (previous int) {
 }
 
 // Add puts s into the internal cache, whatever the mode, and does not call New. If a
-// session with the same id was removed earlier, Add overrides that removal. If the cache
-// holds another session with the same id, s replaces it and Remove is called.
+// session with the same id was removed earlier, Add overrides that removal in this Cache;
+// an external cache may go on refusing the session, as package external documents. If the
+// cache holds another session with the same id, s replaces it and Remove is called.
 //
 // Add returns false if the cache already holds this very session, after Close, and for a
 // session that is nil, has expired, is too large, or belongs to a lineage or Scope that

@@ -21,7 +21,8 @@ const (
 	CauseFaulty
 	// CauseRevoked: it was revoked.
 	CauseRevoked
-	// CauseExplicit: the application called Remove, or Flush with the zero time.
+	// CauseExplicit: the application called Remove, or Flush with the zero time or with
+	// one in the future.
 	CauseExplicit
 	// CauseDeclined: the New callback returned false.
 	CauseDeclined

@@ -111,8 +111,11 @@ func (c *Conn) readHello(ctx context.Context) (data, hello []byte, err error) {
 // Handshake runs the handshake if it has not yet run. Read and Write call it.
 func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
 
-// HandshakeContext is Handshake with a context, which the callbacks receive. The
-// callbacks must not use this connection, because its handshake is still running.
+// HandshakeContext is Handshake with a context, which the callbacks receive. If the
+// context ends before the handshake does, HandshakeContext returns its error and closes
+// the connection. (A call that waits for another's handshake closes it under crypto/tls
+// only.) The callbacks must not use this connection, because its handshake is still
+// running.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
 	engine, err := c.open(ctx)
 	if err != nil {

@@ -89,8 +89,8 @@ func (c *Cache) newLineage() Lineage {
 	return l
 }
 
-// confirm records that a client resumed s at that time and proved that it holds s. A flood of new
-// sessions then no longer reaches s in the internal cache.
+// confirm records that a client resumed s, when it did, and proved that it holds s. A flood
+// of new sessions then no longer reaches s in the internal cache.
 func (c *Cache) confirm(s *Session, at time.Time) {
 	if c.Mode()&ModeUpdateTime != 0 {
 		if e, ok := c.internal.Get(s.id); ok && e.serial == s.serial {

@@ -1,6 +1,7 @@
 package halfshake
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -150,6 +151,33 @@ func TestJoinTellsHandshakesApart(t *testing.T) {
 }
 
 // A handshake that fails keeps little of what its client has sent, 64 kB at the most.
+// After a HelloRetryRequest the connection is not known under ServerConfig, but the parent
+// is, and the other doors know both.
+func TestHelloRetryRequest(t *testing.T) {
+	for _, d := range doors {
+		var infos []ConnInfo
+		var made []*Session
+		c := newCache(t, Config{Callbacks: Callbacks{New: func(_ context.Context, info ConnInfo, s *Session) bool {
+			infos, made = append(infos, info), append(made, s)
+			return true
+		}}})
+		config := serverConfig()
+		config.CurvePreferences = []tls.CurveID{tls.CurveP521} // for which clients send no share
+		open, cl := d.open(t, c, config), newClient(tls.VersionTLS13)
+		for visit := range 2 {
+			if resumed := connectOK(t, open, cl).resumed; resumed != (visit > 0) {
+				t.Errorf("%s: visit %d: resumed %v", d.name, visit, resumed)
+			}
+		}
+		if len(made) != 2 || made[0].Lineage() != made[1].Lineage() {
+			t.Fatalf("%s: %d sessions, or of two lineages", d.name, len(made))
+		}
+		if known := infos[1].RemoteAddr != nil; known != (d.name != viaConfig.name) {
+			t.Errorf("%s: the address is known: %v", d.name, known)
+		}
+	}
+}
+
 func TestJoinKeepsLittle(t *testing.T) {
 	c := newCache(t, Config{})
 	config := must(c.ServerConfig(serverConfig()))(t)

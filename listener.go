@@ -17,7 +17,9 @@ const handshakeTimeout12 = 10 * time.Second
 // NewListener returns a listener whose connections use the cache. Accept returns a
 // *tls.Conn, so that net/http speaks HTTP/2 over it, or a *tls12.Conn for clients that
 // Config.SessionIDs selects. NewListener returns the same errors as
-// [Cache.ServerConfig], except that SessionIDs may be set.
+// [Cache.ServerConfig], except that SessionIDs may be set. net/http logs the failed
+// handshakes of a *tls.Conn only: those of a *tls12.Conn have to be logged by the
+// application, in a ConnState function for example.
 //
 // With SessionIDs set, the listener reads the ClientHello of each connection before
 // Accept returns it. GetConfigForClient then also runs before Accept returns, and its

@@ -45,8 +45,10 @@ type Stats struct {
 	// Tombstones is how many removals of single sessions and of lineages are remembered
 	// now. All lineages that began at Floor or earlier have been removed; it is zero if
 	// none were removed that way. RemovalsPending is how many removals the external
-	// cache has not recorded: the Cache goes on trying if the End callback failed, and
-	// cannot if End is not set or the Remove callback failed.
+	// cache has not recorded. The Cache goes on trying if the End callback failed. It
+	// cannot if End is not set or the Remove callback failed, and counts those for good.
+	// What a Remove callback returned from and still has to do is not in here: package
+	// external has figures of its own.
 	Tombstones      uint64    `json:"tombstones"`
 	Floor           time.Time `json:"floor,omitzero"`
 	RemovalsPending uint64    `json:"removals_pending"`

@@ -70,12 +70,16 @@
 // been, and [Stats.RemovalsPending] counts it. [External.Close] returns an error if any
 // are left.
 //
-// What is remembered is bounded, and refuses more when it is full, never less. If 65,536
-// removals by the application wait for the store, floors take the place of the eighth
-// whose lineages began first: every lineage of the same scope that began at the floor or
-// earlier has ended. The same happens when the log holds more than 8,192 lineages. If
-// 65,536 removals caused by clients wait, no new sessions are stored until some have
-// been recorded.
+// What is remembered is bounded, and refuses more when it is full. If 65,536 removals by
+// the application wait for the store, floors take the place of the eighth whose lineages
+// began first: every lineage of the same scope that began at the floor or earlier has
+// ended. When the log holds more than 8,192 lineages, a floor for every scope takes the
+// place of the eighth that began first. If 65,536 removals caused by clients wait, no new
+// sessions are stored until some have been recorded; of further removals that clients
+// cause, some may be forgotten.
+//
+// [halfshake.Cache.Add] of a session that was removed has an effect once the store has
+// acknowledged the deletion, and only in the Cache that removed it.
 //
 // A session that allows early data is resumed at most once, by whichever machine takes
 // it from the store.

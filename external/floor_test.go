@@ -3,12 +3,14 @@ package external_test
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/halfshake/halfshake"
 	"github.com/halfshake/halfshake/external"
 	"github.com/halfshake/halfshake/external/memstore"
+	"github.com/halfshake/halfshake/external/storetest"
 	"github.com/halfshake/halfshake/internal/testca"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
@@ -77,3 +79,55 @@ func newKeys() *external.KeyRing {
 	external.RecordKeys(keys)
 	return keys
 }
+
+// What was removed and is added again resumes in the Cache that removed it, once the
+// store has acknowledged the deletion, and in no other.
+func TestAddAfterRemove(t *testing.T) {
+	for _, refusing := range []bool{false, true} {
+		faulty, ca := storetest.NewFaulty(memstore.New(memstore.Config{})), testca.Root("add", testca.ECDSA)
+		sessions, err := external.New(faulty, external.Config{Keys: newKeys(), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &tls.Config{Certificates: []tls.Certificate{ca.Server("a.example")}}
+		var caches [2]*halfshake.Cache
+		for i := range caches {
+			caches[i], err = halfshake.New(halfshake.Config{CallbackTimeout: 100 * time.Millisecond, Callbacks: sessions.Callbacks()})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		client := &tls.Config{ // in TLS 1.2, where a session keeps its id
+			RootCAs: ca.Pool(), ServerName: "a.example", MaxVersion: tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(1), KeyLogWriter: testsecrets.KeyLog(),
+		}
+		hello(caches[0], server, client)
+		for s := range caches[0].Sessions() {
+			if refusing {
+				faulty.SetAll(storetest.Fail)
+			}
+			caches[0].Remove(s)
+			for i, cache := range caches {
+				if !cache.Add(s) {
+					t.Fatal("not added")
+				}
+				jar := client.ClientSessionCache
+				client.ClientSessionCache = once{jar}
+				if resumed := hello(cache, server, client); resumed != (i == 0 && !refusing) {
+					t.Errorf("deletes fail %v: Cache %d resumed %v", refusing, i, resumed)
+				}
+				client.ClientSessionCache = jar
+			}
+		}
+		faulty.Heal()
+		for _, cache := range caches {
+			cache.Close()
+		}
+		sessions.Close()
+	}
+}
+
+// once is a client's cache that keeps the session it has.
+type once struct{ tls.ClientSessionCache }
+
+func (once) Put(string, *tls.ClientSessionState) {}
