@@ -41,6 +41,7 @@ type Cache struct {
 	clearing job
 
 	unscopedOnce sync.Once // for the warning of warnUnscoped
+	noAdmitOnce  sync.Once // for the warning of warnNoAdmit
 
 	// starting guards the jobs, and keeps new work from starting after Close.
 	starting sync.Mutex

@@ -47,7 +47,8 @@
 // selects, behave as in the Server column.
 //
 // A session resumes only if every check passes; [Refusal] lists the checks. A refused
-// session costs a full handshake, never a failed one.
+// session costs a full handshake, never a failed one. (A QUIC client that has sent early
+// data with it may give up all the same: quic-go does.)
 //
 // Early data (0-RTT) exists only over QUIC, because crypto/tls does not support it over
 // TCP. A session that allows early data resumes once, whether or not early data is sent.

@@ -3,6 +3,8 @@ package halfshake
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,13 +71,21 @@ func TestEarlyDataIsTakenOnce(t *testing.T) {
 		t.Errorf("external: %d resumed, %d with early data; %d copied", resumed, early, c.Stats().Number)
 	}
 
-	for name, cfg := range map[string]Config{
-		"Get without Admit":     {Callbacks: Callbacks{Get: get}},
-		"NoInternalStore alone": {Mode: ModeServer | ModeNoInternalStore},
+	for name, test := range map[string]struct {
+		cfg      Config
+		warnings int
+	}{
+		"Get without Admit":     {Config{Callbacks: Callbacks{Get: get}}, 1},
+		"NoInternalStore alone": {Config{Mode: ModeServer | ModeNoInternalStore}, 0},
 	} {
-		c = newCache(t, cfg)
+		var log strings.Builder
+		test.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		c = newCache(t, test.cfg)
 		if resumed, _ := unwraps(t, c, s, 3); resumed != 0 {
 			t.Errorf("%s: %d resumed", name, resumed)
+		}
+		if n := strings.Count(log.String(), "Callbacks.Admit"); n != test.warnings {
+			t.Errorf("%s: %d warnings: %s", name, n, &log)
 		}
 	}
 }

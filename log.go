@@ -84,6 +84,15 @@ func (c *Cache) warnUnscoped() {
 	})
 }
 
+// warnNoAdmit warns, once, that sessions which allow early data do not resume.
+func (c *Cache) warnNoAdmit() {
+	c.noAdmitOnce.Do(func() {
+		if log := c.logger(c.ctx, slog.LevelWarn); log != nil {
+			log.Warn("sessions that allow early data do not resume, and a client that sends some may give up: set Callbacks.Admit beside Get, or turn early data off in the QUIC server")
+		}
+	})
+}
+
 // logFailing logs the failures of a callback since the last such line. why shows no id.
 func (c *Cache) logFailing(which callback, failures int, why string) {
 	if log := c.logger(c.ctx, slog.LevelWarn); log != nil {

@@ -161,6 +161,9 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 // takeOnce takes it out of the internal cache.
 func (c *Cache) takeOnce(f *found) bool {
 	if c.GetCallback() != nil {
+		if c.cfg.Callbacks.Admit == nil {
+			c.warnNoAdmit()
+		}
 		return c.cfg.Callbacks.Admit != nil
 	}
 	return c.internal.Drop(sessionEntry{f.Session})
