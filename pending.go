@@ -14,35 +14,36 @@ import (
 const (
 	// helloTimeout bounds how long a client may take to send its ClientHello.
 	helloTimeout = 10 * time.Second
-	// minPending is how much of that it has even if others wait for its place. A round
-	// trip by satellite takes 600 ms.
+	// minPending is how much of helloTimeout a client gets even if other connections wait
+	// for its slot. A round trip by satellite takes 600 ms.
 	minPending = time.Second
-	// lastLook is how long a connection that is asked to leave reads once more. That is
-	// enough to find what has already arrived.
+	// lastLook is how long the final read of a connection that is asked to leave may take.
+	// That is enough to find data that has already arrived.
 	lastLook = 2 * time.Millisecond
-	// patience is how long the listener waits before it looks again, while no connection
+	// patience is how long the listener waits before it checks again, while no connection
 	// may be asked to leave.
 	patience = 10 * time.Millisecond
 )
 
-// pendingHellos are the connections of a listener whose ClientHello is not whole.
-// Each of them holds one of max places. While all are held, the listener accepts no
-// more, and asks the oldest connection to leave of those that
+// pendingHellos holds the connections of a listener whose ClientHello is incomplete.
+// Each of them holds one of max slots. While all slots are held, the listener accepts no
+// more connections. It then asks one to leave: the oldest that
 //
-//   - have been pending for longer than minPending;
-//   - come from an address that holds as many places as any other.
+//   - has been pending for longer than minPending, and
+//   - comes from an address that holds as many slots as any other.
 //
-// A connection that is asked to leave reads once more, and leaves if it finds nothing:
-// a busy machine may not have read what the client sent. Meanwhile it counts as gone,
-// so that nobody waits for it. At most max/16+1 connections are in this state.
+// A connection that is asked to leave reads once more, because a busy machine may not
+// yet have read what the client sent. It leaves if that read finds nothing. Meanwhile
+// its slot counts as free, so that new connections need not wait for it. At most
+// max/16+1 connections are in this state.
 type pendingHellos struct {
 	max     int
 	closed  *atomic.Uint64 // counts those that left
 	changed chan struct{}  // signalled when a connection has left
 
 	mu    sync.Mutex
-	held  int       // places that are taken
-	asked int       // of these, those of connections that were asked to leave
+	held  int       // slots held, including those counted in asked
+	asked int       // slots of connections that were asked to leave
 	list  list.List // the other connections, oldest first
 	tally tally     // of the connections in list
 }
@@ -51,11 +52,11 @@ func newPendingHellos(max int, closed *atomic.Uint64) *pendingHellos {
 	return &pendingHellos{max: max, closed: closed, changed: make(chan struct{}, 1), tally: newTally()}
 }
 
-// admit waits for a place and returns raw as its holder, or nil if ctx ends first. Only
+// admit waits for a slot and returns raw as its holder, or nil if ctx ends first. Only
 // one goroutine may call it.
 func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
 	for {
-		taken, ask := p.takePlace()
+		taken, ask := p.takeSlot()
 		if taken {
 			return &pendingHello{Conn: raw, set: p, since: time.Now()}
 		}
@@ -72,9 +73,9 @@ func (p *pendingHellos) admit(ctx context.Context, raw net.Conn) *pendingHello {
 	}
 }
 
-// takePlace takes a place if one is free. Otherwise it returns a connection for the
-// caller to interrupt, or nil if no connection may be asked to leave.
-func (p *pendingHellos) takePlace() (taken bool, ask *pendingHello) {
+// takeSlot takes a slot if one is free. Otherwise it returns a connection for the caller
+// to interrupt, or nil if no connection may be asked to leave.
+func (p *pendingHellos) takeSlot() (taken bool, ask *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.held-p.asked < p.max {
@@ -106,14 +107,14 @@ func (p *pendingHellos) oldest() *pendingHello {
 	return nil
 }
 
-// enter lists c among those that may be asked to leave.
+// enter adds c to the list of connections that may be asked to leave.
 func (p *pendingHellos) enter(c *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.enlist(c)
 }
 
-// stay lists c again, behind the others, if it was asked to leave.
+// stay puts c back at the end of the list if it was asked to leave.
 func (p *pendingHellos) stay(c *pendingHello) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,7 +135,7 @@ func (p *pendingHellos) unlist(c *pendingHello) {
 	p.tally.add(c.source, -1)
 }
 
-// leave undoes enter. silent says that c leaves because it found nothing to read.
+// leave undoes enter. silent means that c leaves because it found nothing to read.
 func (p *pendingHellos) leave(c *pendingHello, silent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,7 +149,7 @@ func (p *pendingHellos) leave(c *pendingHello, silent bool) {
 	}
 }
 
-// release gives up a place, after leave.
+// release gives up a slot, after leave.
 func (p *pendingHellos) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,15 +160,15 @@ func (p *pendingHellos) release() {
 	}
 }
 
-// A pendingHello is a connection that holds a place.
+// A pendingHello is a connection that holds a slot.
 type pendingHello struct {
 	net.Conn
 	set   *pendingHellos
-	since time.Time // when it got its place
+	since time.Time // when it got its slot
 
 	// Set by readHello, before it lists the connection.
 	source netip.Addr
-	limit  time.Time // when the client's time is over
+	limit  time.Time // when the client's time runs out
 
 	listed *list.Element // in set.list, nil while asked to leave; guarded by set.mu
 
@@ -176,8 +177,8 @@ type pendingHello struct {
 }
 
 // readHello reads the ClientHello within helloTimeout. While it reads, the connection
-// can be asked to leave. RemoteAddr is called here, on the connection's own goroutine,
-// because a listener below may have to read the address from the connection.
+// can be asked to leave. It calls RemoteAddr here, on the connection's own goroutine,
+// because an underlying listener may have to read the address from the connection.
 func (c *pendingHello) readHello() (data, hello []byte, err error) {
 	c.limit = time.Now().Add(helloTimeout)
 	c.SetReadDeadline(c.limit)
@@ -205,15 +206,15 @@ func (c *pendingHello) liftDeadline() {
 	c.SetReadDeadline(time.Time{})
 }
 
-// Read reads from the client. If it is interrupted, it looks once more, and fails if
+// Read reads from the client. If it is interrupted, it tries once more, and fails if
 // there is still nothing to read.
 func (c *pendingHello) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 || !isTimeout(err) || !time.Now().Before(c.limit) {
 		return n, err
 	}
-	// Twice, because a goroutine that is held up may find its deadline over before it
-	// has read.
+	// Try twice, because a delayed goroutine may find its deadline exceeded before it has
+	// read.
 	for range 2 {
 		c.SetReadDeadline(time.Now().Add(lastLook))
 		n, err = c.Conn.Read(b)
@@ -233,9 +234,9 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// sourceOf returns the address by which a client's connections are counted. For IPv6 it
-// is the /64 network, because one client usually has all of it. Connections without an
-// IP address are counted together.
+// sourceOf returns the address under which a client's connections are counted. For IPv6
+// that is the /64 network, because one client usually controls all of it. Connections
+// without an IP address are counted together.
 func sourceOf(addr net.Addr) netip.Addr {
 	if addr == nil {
 		return netip.Addr{}
@@ -251,7 +252,7 @@ func sourceOf(addr net.Addr) netip.Addr {
 	return ip
 }
 
-// A tally counts connections by their address, and knows the largest count.
+// A tally counts connections by address and keeps the largest count.
 type tally struct {
 	of   map[netip.Addr]int // connections by address, without zeros
 	with map[int]int        // addresses by their number of connections

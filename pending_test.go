@@ -20,20 +20,19 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// 10,000 clients that stall, drip, send too much, fragments or garbage: memory
-// stays bounded, nothing is left, and a good client that comes in the middle is
-// served at once.
+// 10,000 clients stall, send slowly, send too much, or send fragments or garbage. Memory
+// stays bounded, nothing leaks, and good clients among them are served at once.
 func TestHostileHellos(t *testing.T) {
 	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 64})
 	var done atomic.Int64
 	l := idListener(t, c, serverConfig())
 	go accepting(l, &done)
 	hello := helloWithTicket(nil)
-	huge := append([]byte{22, 3, 1, 0x40, 0, 1, 1, 0, 0}, make([]byte, 1<<14-4)...) // of a message of 64 KiB
+	huge := append([]byte{22, 3, 1, 0x40, 0, 1, 1, 0, 0}, make([]byte, 1<<14-4)...) // the first record of a 64 KiB message
 	kinds := [][]byte{
 		nil, hello[:1], hello[:5], hello[:20], []byte("GET / HTTP/1.1\r\n\r\n"), noise(600), huge[:100], huge, bytes.Repeat(huge, 5),
 		{22, 3, 1, 0, 0}, {22, 3, 1, 0xff, 0xff}, {22, 3, 1, 0, 1, 2},
-		bytes.Repeat([]byte{22, 3, 1, 0, 1, 1}, 200), // a message in pieces of one byte
+		bytes.Repeat([]byte{22, 3, 1, 0, 1, 1}, 200), // a message in one-byte records
 	}
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -57,12 +56,12 @@ func TestHostileHellos(t *testing.T) {
 				t.Errorf("the good client: %v", err)
 			}
 			good.Close()
-			t.Logf("after %d hostile clients, a good one is served in %v", i, time.Since(started).Round(time.Millisecond))
+			t.Logf("after %d hostile clients, a good one was served in %v", i, time.Since(started).Round(time.Millisecond))
 		}
 	}
 	runtime.ReadMemStats(&after)
 	grown := int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse)
-	t.Logf("10,000 hostile clients: %d KiB of heap and stacks more", grown>>10)
+	t.Logf("10,000 hostile clients: heap and stacks grew by %d KiB", grown>>10)
 	if grown > 64<<20 {
 		t.Errorf("memory grew by %d bytes", grown)
 	}
@@ -75,8 +74,8 @@ func TestHostileHellos(t *testing.T) {
 	l.Close()
 }
 
-// A client that says nothing has ten seconds, and one where others wait for its
-// place: then the oldest goes.
+// A silent client has ten seconds, or one second if other connections wait for its slot.
+// The oldest is closed first.
 func TestSilentClients(t *testing.T) {
 	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 3})
 	l := idListener(t, c, serverConfig())
@@ -96,25 +95,25 @@ func TestSilentClients(t *testing.T) {
 		}
 	}
 	if n := c.Stats().ClosedSilent; n != 2 {
-		t.Errorf("%d connections counted as closed", n)
+		t.Errorf("%d connections counted as closed, want 2", n)
 	}
 }
 
-// A client that comes when every place is taken by clients that do not go on is
-// served when these have had their second.
+// A client that connects while stalled clients hold every slot is served once those have
+// had their second.
 func TestServedWhenPlacesAreTaken(t *testing.T) {
-	for _, places := range []int{1, 2, 8} {
+	for _, slots := range []int{1, 2, 8} {
 		for name, sent := range map[string][]byte{"silent": nil, "begun": helloWithTicket(nil)[:20]} {
-			t.Run(fmt.Sprint(places, " ", name), func(t *testing.T) {
+			t.Run(fmt.Sprint(slots, " ", name), func(t *testing.T) {
 				t.Parallel()
-				c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: places})
+				c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: slots})
 				l := idListener(t, c, serverConfig())
-				for range places {
+				for range slots {
 					must(dialAndSend(t, l.Addr(), "", sent))(t)
 				}
 				good := must(dialAndSend(t, l.Addr(), "", nil))(t)
 				go accepting(l, new(atomic.Int64))
-				good.SetDeadline(time.Now().Add(helloTimeout / 2)) // well before the others' time is over
+				good.SetDeadline(time.Now().Add(helloTimeout / 2)) // well before the others time out
 				if err := tls.Client(good, newClient(tls.VersionTLS12).config()).Handshake(); err != nil {
 					t.Error(err)
 				}
@@ -123,8 +122,8 @@ func TestServedWhenPlacesAreTaken(t *testing.T) {
 	}
 }
 
-// dialAndSend makes a connection that is closed when the test ends. It comes from an
-// address of this machine, any if that is empty.
+// dialAndSend opens a connection, writes sent to it and closes it when the test ends. from
+// is the local address to use; if it is empty, the system chooses one.
 func dialAndSend(t *testing.T, to net.Addr, from string, sent []byte) (net.Conn, error) {
 	dialer := net.Dialer{}
 	if from != "" {
@@ -139,9 +138,9 @@ func dialAndSend(t *testing.T, to net.Addr, from string, sent []byte) (net.Conn,
 	return conn, err
 }
 
-// While 2,000 clients a second connect and say nothing, and 500 a second say what
-// they have to say a byte at a time, a good client from another address is served
-// within two seconds. Without HALFSHAKE_SOAK all numbers but the last are a sixteenth.
+// While 2,000 clients a second connect and send nothing, and 500 a second send their
+// ClientHello a byte at a time, a good client from another address is served within two
+// seconds. Without HALFSHAKE_SOAK both rates, and MaxPending, are a sixteenth.
 func TestCrowd(t *testing.T) {
 	scale, lasting := 16, 5*time.Second
 	if os.Getenv("HALFSHAKE_SOAK") != "" {
@@ -151,7 +150,7 @@ func TestCrowd(t *testing.T) {
 	l := idListener(t, c, serverConfig())
 	go accepting(l, new(atomic.Int64))
 	if _, err := dialAndSend(t, l.Addr(), "127.0.1.1", nil); err != nil {
-		t.Skip("this system has one loopback address: ", err)
+		t.Skip("this system has only one loopback address: ", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), lasting)
 	defer cancel()
@@ -184,10 +183,10 @@ func TestCrowd(t *testing.T) {
 	if slowest > 2*time.Second {
 		t.Errorf("a good client was served after %v", slowest)
 	}
-	t.Logf("of %d others, %d were closed; the slowest good client was served in %v", size.Load(), c.Stats().ClosedSilent, slowest.Round(time.Millisecond))
+	t.Logf("%d of %d other clients were closed; the slowest good client was served in %v", c.Stats().ClosedSilent, size.Load(), slowest.Round(time.Millisecond))
 }
 
-// everySo calls do at regular intervals, late ones too, until ctx ends.
+// everySo calls do at regular intervals until ctx ends. It makes up for late calls.
 func everySo(ctx context.Context, interval time.Duration, do func(i int)) {
 	begun := time.Now()
 	for i := 0; ctx.Err() == nil; i++ {
@@ -196,8 +195,8 @@ func everySo(ctx context.Context, interval time.Duration, do func(i int)) {
 	}
 }
 
-// stall makes a connection from one of 50 addresses in 127.0.network. It sends nothing,
-// or with a pace a byte at a time, until the server closes or ctx ends.
+// stall opens a connection from one of 50 addresses in 127.0.network. Until the server
+// closes it or ctx ends, it sends nothing, or a byte at a time if pace is not 0.
 func stall(ctx context.Context, all *sync.WaitGroup, to net.Addr, network, i int, pace time.Duration) {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, byte(network), byte(1+i%50))}}
 	conn, err := dialer.DialContext(ctx, to.Network(), to.String())
@@ -220,7 +219,8 @@ func stall(ctx context.Context, all *sync.WaitGroup, to net.Addr, network, i int
 	})
 }
 
-// Of connections that may be closed, those go first whose address has most.
+// Of the connections that may be closed, one from the address with the most connections
+// is closed first.
 func TestAddressWithMostPlacesGoesFirst(t *testing.T) {
 	for _, addresses := range [][4]string{
 		{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.2:2", "192.0.2.3:1"},
@@ -249,7 +249,7 @@ func TestAddressWithMostPlacesGoesFirst(t *testing.T) {
 	}
 }
 
-// fromAddress is a connection that comes from an address.
+// fromAddress is a connection with a given remote address.
 type fromAddress struct {
 	net.Conn
 	address string
@@ -259,8 +259,8 @@ func (f *fromAddress) RemoteAddr() net.Addr { return f }
 func (f *fromAddress) Network() string      { return "tcp" }
 func (f *fromAddress) String() string       { return f.address }
 
-// On a busy machine a connection may have waited for more than a second with its
-// ClientHello unread. It is not closed, and the ClientHello is read.
+// On a busy machine, a ClientHello may stay unread for more than a second. The connection
+// is not closed, and the ClientHello is read.
 func TestUnreadHelloIsRead(t *testing.T) {
 	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 1})
 	inner := newQueue(2)
@@ -284,8 +284,8 @@ func TestUnreadHelloIsRead(t *testing.T) {
 	}
 }
 
-// A connection that was asked to leave and still speaks keeps its place, and is asked
-// again when others wait.
+// A connection that was asked to leave but has sent data keeps its slot. It is asked
+// again when other connections wait.
 func TestWhoSpeaksStays(t *testing.T) {
 	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: 1})
 	inner := newQueue(0)
@@ -314,8 +314,8 @@ func TestWhoSpeaksStays(t *testing.T) {
 	}
 }
 
-// An unnoticed connection does not notice what comes during its first Read, which its
-// deadline interrupts.
+// An unnoticed connection ignores data that arrives during its first Read, which lasts
+// until a deadline interrupts it.
 type unnoticed struct {
 	net.Conn
 	interrupted chan struct{}
@@ -343,12 +343,11 @@ func (u *unnoticed) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// While the application accepts nothing, as many connections as may be pending wait
-// for Accept, and as many more stay pending. The rest is not accepted, and nothing is
-// closed.
+// While the application does not call Accept, MaxPending connections wait for it, and as
+// many more stay pending. The listener accepts no others, and closes none.
 func TestWaitingForAcceptIsBounded(t *testing.T) {
-	const places, clients = 4, 20
-	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: places})
+	const slots, clients = 4, 20
+	c := newCache(t, Config{SessionIDs: SessionIDsAlways, MaxPending: slots})
 	inner := newQueue(clients)
 	l := must(c.NewListener(inner, serverConfig()))(t)
 	defer l.Close()
@@ -360,8 +359,8 @@ func TestWaitingForAcceptIsBounded(t *testing.T) {
 		inner.conns <- far
 	}
 	time.Sleep(minPending + 200*time.Millisecond)
-	if accepted := clients - len(inner.conns); accepted != 2*places+1 {
-		t.Errorf("%d connections were accepted, with %d places", accepted, places)
+	if accepted := clients - len(inner.conns); accepted != 2*slots+1 {
+		t.Errorf("%d connections were accepted with %d slots", accepted, slots)
 	}
 	for range clients {
 		conn := must(l.Accept())(t)
@@ -375,7 +374,7 @@ func TestWaitingForAcceptIsBounded(t *testing.T) {
 	}
 }
 
-// A tally knows at each time which addresses have most connections.
+// A tally always knows which addresses have the most connections.
 func TestTally(t *testing.T) {
 	addresses := []netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::")}
 	tally, want := newTally(), make([]int, len(addresses))

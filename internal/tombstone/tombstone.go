@@ -1,17 +1,18 @@
-// Package tombstone remembers what was removed, so that a copy which is still on
-// its way somewhere does not bring it back. [New] makes a [Set]; [Set.Mark] and
-// [Set.Has] are what a look-up calls before and after it.
+// Package tombstone remembers removed entries, so that a copy in flight does not
+// bring one back. [New] makes a [Set]. A look-up calls [Set.Mark] before it starts
+// and [Set.Has] after it ends.
 //
-// A tombstone lasts until it is settled, which is when nobody can find the removed
-// thing any more, or until the thing would have expired. Settled tombstones stay a
-// while longer, for look-ups that began before they settled: a look-up that is older
-// than the oldest tombstone kept finds nothing.
+// A tombstone lasts until it is settled or the removed entry would have expired. The
+// owner settles it when new look-ups can no longer find the entry. The Set keeps
+// settled tombstones a while longer, for look-ups that began before they settled. If a
+// look-up is so old that its tombstone may have been dropped, [Set.Has] reports true.
 //
-// Room is bounded, apart for what operators remove and for what clients can cause
-// to be removed. When the first is full, a floor takes the place of an eighth of it:
-// everything of its [Scope] that began at the floor or earlier counts as removed.
-// When the second is full, [Set.Full] reports so, and the owner stores nothing new;
-// no floor rises, because clients could make it.
+// Memory is bounded, separately for removals by operators and for removals that
+// clients can cause. When the operators' limit is reached, a floor replaces an eighth
+// of their tombstones: every entry of the floor's [Scope] that began at the floor or
+// earlier counts as removed. When the clients' limit is reached, [Set.Full] reports
+// true, and the owner stops storing entries. No floor rises then, because clients
+// could force it to.
 package tombstone
 
 import (
@@ -21,44 +22,44 @@ import (
 	"time"
 )
 
-// Room is how many tombstones a [Set] holds of each kind.
+// Room limits how many tombstones of each kind a [Set] holds.
 type Room struct {
-	Operator int // of what operators removed
-	Client   int // of what clients caused to be removed
-	Settled  int // that have settled
+	Operator int // removals by operators
+	Client   int // removals that clients caused
+	Settled  int // settled tombstones of either kind
 }
 
-// A Scope separates what one [Set] holds for several owners: a floor that rises in
-// one scope names nothing in another. An owner of its own Set needs only the zero
-// Scope.
+// A Scope separates the entries of several owners that share a [Set]: a floor in one
+// scope does not cover entries of another. An owner with its own Set needs only the
+// zero Scope.
 type Scope [8]byte
 
-// A Stone is what a tombstone says beside the key.
+// A Stone describes a removed entry, apart from its key.
 type Stone struct {
 	Scope    Scope
 	Began    int64     // Unix milliseconds, on the scale of floors
-	Until    time.Time // when what was removed has expired
+	Until    time.Time // when the removed entry expires
 	ByClient bool
-	By       uint32 // who removed it, for HeldByAnother
+	By       uint32 // identifies the remover, for HeldByAnother
 }
 
-// A Mark is a point in time, in the count of tombstones.
+// A Mark is a point in time, counted in changes of tombstones.
 type Mark uint64
 
 // A Set holds tombstones by key. It is safe for concurrent use.
 type Set[K comparable] struct {
-	room Room
+	limits Room
 
 	mu      sync.Mutex
 	stones  map[K]entry
-	counts  [2]int // of operators' and clients' unsettled stones
-	last    Mark   // the number of the last event
-	settled []K    // a ring, once it has grown to room.Settled
-	next    int    // where the ring is written next
+	counts  [2]int // unsettled tombstones: operators', then clients'
+	last    Mark   // number of the last event
+	settled []K    // a ring, once it has grown to limits.Settled
+	next    int    // index of the ring's next write
 	oldest  Mark   // events up to this one may have been forgotten
 	floors  map[Scope]int64
 
-	nextSweep time.Time // of what has expired
+	nextSweep time.Time // earliest time of the next sweep for expired tombstones
 }
 
 type entry struct {
@@ -68,31 +69,32 @@ type entry struct {
 }
 
 // New returns an empty Set.
-func New[K comparable](room Room) *Set[K] {
-	return &Set[K]{room: room, stones: make(map[K]entry), floors: make(map[Scope]int64)}
+func New[K comparable](limits Room) *Set[K] {
+	return &Set[K]{limits: limits, stones: make(map[K]entry), floors: make(map[Scope]int64)}
 }
 
-// Mark returns the present, for a look-up that is about to begin.
+// Mark returns the current point in time. Call it before a look-up.
 func (s *Set[K]) Mark() Mark {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
 }
 
-// Add puts a tombstone on key, in place of one that is there. It returns the floors
-// that it raised because there was no room otherwise, nil if there was.
+// Add puts a tombstone on key, replacing any earlier one. If the operators' limit was
+// reached, Add raises floors and returns them. Otherwise raised is nil.
 func (s *Set[K]) Add(key K, stone Stone, now time.Time) (raised map[Scope]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(key)
-	raised = s.makeRoom(stone.ByClient, now)
+	raised = s.reserve(stone.ByClient, now)
 	s.last++
 	s.stones[key] = entry{Stone: stone, event: s.last}
 	*s.count(stone)++
 	return raised
 }
 
-// Settle says that nobody who looks for key from now on can find it.
+// Settle marks the tombstone on key as settled: look-ups that begin from now on cannot
+// find the removed entry. Settle does nothing if key has no unsettled tombstone.
 func (s *Set[K]) Settle(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,24 +106,24 @@ func (s *Set[K]) Settle(key K) {
 	s.last++
 	e.settled, e.event = true, s.last
 	s.stones[key] = e
-	if len(s.settled) < s.room.Settled {
+	if len(s.settled) < s.limits.Settled {
 		s.settled = append(s.settled, key)
 		return
 	}
 	s.forget(s.settled[s.next])
 	s.settled[s.next] = key
-	s.next = (s.next + 1) % s.room.Settled
+	s.next = (s.next + 1) % s.limits.Settled
 }
 
-// Lift takes the tombstone off key.
+// Lift removes the tombstone from key, if there is one.
 func (s *Set[K]) Lift(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(key)
 }
 
-// Has reports whether what a look-up that began at the mark found under key has been
-// removed, or may have been.
+// Has reports whether the entry under key has, or may have, been removed, as seen by a
+// look-up that began at since.
 func (s *Set[K]) Has(key K, since Mark) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +134,7 @@ func (s *Set[K]) Has(key K, since Mark) bool {
 	return ok && (!e.settled || e.event > since)
 }
 
-// Holds reports whether there is a tombstone on key that has not settled.
+// Holds reports whether key has an unsettled tombstone.
 func (s *Set[K]) Holds(key K) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,8 +142,8 @@ func (s *Set[K]) Holds(key K) bool {
 	return ok && !e.settled
 }
 
-// HeldByAnother reports whether somebody else than by has put a tombstone on key that has
-// not settled.
+// HeldByAnother reports whether key has an unsettled tombstone from a remover other than
+// by.
 func (s *Set[K]) HeldByAnother(key K, by uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +151,7 @@ func (s *Set[K]) HeldByAnother(key K, by uint32) bool {
 	return ok && !e.settled && e.By != by
 }
 
-// Remembers reports whether there is a tombstone on key, settled or not.
+// Remembers reports whether key has a tombstone, settled or not.
 func (s *Set[K]) Remembers(key K) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +159,7 @@ func (s *Set[K]) Remembers(key K) bool {
 	return ok
 }
 
-// Below reports whether the floor of the scope names what began then.
+// Below reports whether the scope's floor covers an entry that began at began.
 func (s *Set[K]) Below(scope Scope, began int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,18 +167,18 @@ func (s *Set[K]) Below(scope Scope, began int64) bool {
 	return ok && began <= floor
 }
 
-// Full reports whether the room for what clients cause is full at now.
+// Full reports whether the limit for removals that clients caused is reached at now.
 func (s *Set[K]) Full(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.counts[1] < s.room.Client {
+	if s.counts[1] < s.limits.Client {
 		return false
 	}
 	s.dropExpired(now)
-	return s.counts[1] >= s.room.Client
+	return s.counts[1] >= s.limits.Client
 }
 
-// Len returns how many tombstones have not settled.
+// Len returns the number of unsettled tombstones.
 func (s *Set[K]) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,8 +192,8 @@ func (s *Set[K]) count(stone Stone) *int {
 	return &s.counts[0]
 }
 
-// remove drops a tombstone of either kind. A settled one leaves its key in the ring,
-// where forget passes over it.
+// remove drops the tombstone on key, settled or not. The key of a settled one stays in
+// the ring, where forget skips it.
 func (s *Set[K]) remove(key K) {
 	if e, ok := s.stones[key]; ok {
 		if !e.settled {
@@ -201,7 +203,7 @@ func (s *Set[K]) remove(key K) {
 	}
 }
 
-// forget drops the settled tombstone that the ring gives up.
+// forget drops the settled tombstone on key, which is leaving the ring.
 func (s *Set[K]) forget(key K) {
 	e, ok := s.stones[key]
 	if ok && e.settled {
@@ -210,19 +212,20 @@ func (s *Set[K]) forget(key K) {
 	}
 }
 
-// makeRoom makes room for one more of a kind. Beyond the clients' room, which takes
-// deletions that fail for long, any of theirs goes.
-func (s *Set[K]) makeRoom(byClient bool, now time.Time) (raised map[Scope]int64) {
-	kind, room := Stone{ByClient: byClient}, s.room.Operator
+// reserve ensures that one more tombstone of a kind fits. At the clients' limit, which is
+// reached only if deletions keep failing, it drops an arbitrary one of the clients'
+// tombstones.
+func (s *Set[K]) reserve(byClient bool, now time.Time) (raised map[Scope]int64) {
+	kind, limit := Stone{ByClient: byClient}, s.limits.Operator
 	if byClient {
-		room = s.room.Client
+		limit = s.limits.Client
 	}
-	if *s.count(kind) < room {
+	if *s.count(kind) < limit {
 		return nil
 	}
 	s.dropExpired(now)
 	switch {
-	case *s.count(kind) < room:
+	case *s.count(kind) < limit:
 		return nil
 	case byClient:
 		s.dropOneOfClients()
@@ -232,8 +235,8 @@ func (s *Set[K]) makeRoom(byClient bool, now time.Time) (raised map[Scope]int64)
 	}
 }
 
-// dropExpired drops, at most once a second, the tombstones of what has expired. A
-// look-up in flight may have found it before.
+// dropExpired drops, at most once a second, the tombstones of expired entries. A look-up
+// in flight may have found such an entry before it expired, so drop advances oldest.
 func (s *Set[K]) dropExpired(now time.Time) {
 	if now.Before(s.nextSweep) {
 		return
@@ -262,7 +265,8 @@ func (s *Set[K]) drop(key K, e entry) {
 	delete(s.stones, key)
 }
 
-// raiseFloors has floors take the place of the eighth that began first.
+// raiseFloors replaces the eighth of the operators' tombstones that began first with
+// floors.
 func (s *Set[K]) raiseFloors() (raised map[Scope]int64) {
 	var began []int64
 	for _, e := range s.stones {

@@ -16,27 +16,27 @@ func TestRemovedUntilSettled(t *testing.T) {
 	before := s.Mark()
 	s.Add(1, stone(1), start)
 	if !s.Has(1, s.Mark()) || s.Has(2, before) {
-		t.Fatal("a look-up after the removal finds it, or misses what was not removed")
+		t.Fatal("a look-up after the removal finds the entry, or misses one that was not removed")
 	}
 	s.Settle(1)
 	if !s.Has(1, before) || s.Has(1, s.Mark()) {
-		t.Error("once settled, a look-up that began before must not find it, and a later one may")
+		t.Error("after Settle, an earlier look-up finds the entry, or a later one does not")
 	}
 	for key := 2; key < 4; key++ { // the ring turns over
 		s.Add(key, stone(1), start)
 		s.Settle(key)
 	}
 	if !s.Has(1, before) || !s.Has(99, before) {
-		t.Error("a look-up from before what was forgotten finds something")
+		t.Error("a look-up older than a forgotten tombstone finds something")
 	}
 	if s.Has(99, s.Mark()) || s.Len() != 0 {
-		t.Error("a new look-up finds nothing")
+		t.Error("a new look-up finds nothing, or an unsettled tombstone is left")
 	}
 	if s.Holds(3) || !s.Remembers(3) || s.Remembers(1) {
-		t.Error("a settled tombstone is held as one that has not settled, or forgotten too soon or too late")
+		t.Error("a settled tombstone counts as unsettled, or was forgotten too early or too late")
 	}
 	if s.Add(3, stone(1), start); !s.Holds(3) || !s.Remembers(3) {
-		t.Error("a tombstone that has not settled is not held")
+		t.Error("an unsettled tombstone is missing")
 	}
 }
 
@@ -46,7 +46,7 @@ func TestLift(t *testing.T) {
 	s.Add(1, stone(1), start)
 	s.Lift(1)
 	if s.Has(1, before) || s.Len() != 0 {
-		t.Error("lifted and still there")
+		t.Error("the tombstone is still there after Lift")
 	}
 }
 
@@ -54,25 +54,25 @@ func TestFloorTakesTheEighthThatBeganFirst(t *testing.T) {
 	s := New[int](Room{Operator: 80, Client: 10, Settled: 2})
 	for key := range 80 {
 		if raised := s.Add(key, stone(int64(1000-key)), start); raised != nil {
-			t.Fatalf("the floor rose to %d with room left", raised)
+			t.Fatalf("the floor rose to %d before the limit was reached", raised)
 		}
 	}
 	for range 100 {
-		s.Add(79, byClient(), start) // its own tombstone moves to the clients' room
+		s.Add(79, byClient(), start) // its tombstone now counts as a client's
 		s.Add(79, stone(921), start)
 	}
 	if raised := s.Add(80, stone(5000), start); raised[Scope{}] != 930 || !s.Below(Scope{}, 930) || s.Below(Scope{}, 931) {
-		t.Errorf("the floor is %d, want the tenth start of 80", raised)
+		t.Errorf("the floor is %d, want the tenth earliest start of 80", raised)
 	}
 	if s.Len() != 71 || s.Has(75, s.Mark()) || !s.Has(69, s.Mark()) {
-		t.Errorf("%d tombstones; the floor stands for the wrong ones", s.Len())
+		t.Errorf("%d tombstones; the floor replaced the wrong ones", s.Len())
 	}
 }
 
 func TestFloorsOfScopes(t *testing.T) {
 	s := New[int](Room{Operator: 24, Client: 10, Settled: 2})
 	one, two, third := Scope{1}, Scope{2}, Scope{3}
-	for key := range 24 { // the three that began first are of two scopes
+	for key := range 24 { // the three that began first belong to two scopes
 		stone := stone(int64(100 + key))
 		switch {
 		case key < 2:
@@ -85,16 +85,16 @@ func TestFloorsOfScopes(t *testing.T) {
 		s.Add(key, stone, start)
 	}
 	if raised := s.Add(24, stone(0), start); len(raised) != 2 || raised[one] != 101 || raised[two] != 102 {
-		t.Errorf("raised %v, want the floors of the scopes whose three began first", raised)
+		t.Errorf("raised %v, want the floors of the two scopes whose three entries began first", raised)
 	}
 	if !s.Below(one, 101) || s.Below(one, 102) || !s.Below(two, 102) || s.Below(third, 0) || s.Below(Scope{}, 0) {
-		t.Error("a floor names too much or too little")
+		t.Error("a floor covers too much or too little")
 	}
-	for key := range 3 { // the zero scope's own are the next to go
+	for key := range 3 { // tombstones of the zero scope are replaced next
 		s.Add(25+key, stone(0), start)
 	}
 	if !s.Below(Scope{}, 0) || !s.Below(one, 101) || s.Below(Scope{}, 1) {
-		t.Error("a floor at 0 is none, or another scope's went")
+		t.Error("a floor at 0 covers nothing, or another scope lost its floor")
 	}
 }
 
@@ -108,7 +108,7 @@ func TestExpiredMakeRoomFirst(t *testing.T) {
 		t.Errorf("floor %d, %d tombstones", raised, s.Len())
 	}
 	if !s.Has(0, before) {
-		t.Error("a look-up in flight finds what was removed")
+		t.Error("a look-up in flight finds the removed entry")
 	}
 }
 
@@ -122,9 +122,9 @@ func TestClientsRaiseNoFloor(t *testing.T) {
 		s.Add(key, byClient(), start)
 	}
 	if s.Below(Scope{}, 0) || s.Len() != 5 || !s.Has(-1, s.Mark()) {
-		t.Errorf("a floor, or %d tombstones; an operator's removal is gone", s.Len())
+		t.Errorf("a floor rose, the operator's tombstone is gone, or %d tombstones are left instead of 5", s.Len())
 	}
 	if s.Full(start.Add(2 * time.Hour)) {
-		t.Error("full of expired tombstones")
+		t.Error("the Set counts as full although its tombstones have expired")
 	}
 }

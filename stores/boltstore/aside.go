@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// keptAside is how many damaged files are kept: some, to find out what damages them,
-// but few, because it may happen at every start.
+// keptAside is how many damaged files are kept: enough to find out what damages them,
+// but few, because every start may add one.
 const keptAside = 3
 
 const asideMark = ".damaged-"
 
-// retire sets f aside if its path still names it, and abandons it.
+// retire abandons f. If path still names f, it sets the file aside first.
 func (f *file) retire(path string, logger *slog.Logger, cause error) error {
 	same, err := isAt(f.info, path)
 	if err != nil {
 		return err
 	}
 	if !same {
-		logger.Error("the store's file is gone from its place; a new one begins without its sessions", "file", path, "error", cause)
+		logger.Error("the store's file is no longer at its path; a new one begins without its sessions", "file", path, "error", cause)
 	} else if err := setAside(path, logger, cause); err != nil {
 		return err
 	}
@@ -30,8 +30,7 @@ func (f *file) retire(path string, logger *slog.Logger, cause error) error {
 	return nil
 }
 
-// setAside renames the file at path, which is locked, to a name that no other
-// file has.
+// setAside renames the file at path to an unused name. The caller holds the file's lock.
 func setAside(path string, logger *slog.Logger, cause error) error {
 	to, err := freeName(path + asideMark + time.Now().UTC().Format("20060102T150405.000000000Z"))
 	if err == nil {
@@ -50,8 +49,8 @@ func setAside(path string, logger *slog.Logger, cause error) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// freeName makes an empty file at name, or at name with a number, so that the
-// rename that follows overwrites that file and nothing else.
+// freeName makes an empty file at name, or at name with a number appended. The rename
+// that follows then overwrites only that file.
 func freeName(name string) (string, error) {
 	for n := 0; ; n++ {
 		to := name
@@ -68,7 +67,7 @@ func freeName(name string) (string, error) {
 	}
 }
 
-// prune removes all but the last files that were set aside.
+// prune removes all files that were set aside, except for the newest keptAside.
 func prune(path string) error {
 	aside, err := asideOf(path)
 	if err != nil {
@@ -83,7 +82,7 @@ func prune(path string) error {
 	return nil
 }
 
-// asideOf returns the files set aside from path, the oldest first.
+// asideOf returns the files that were set aside from path, oldest first.
 func asideOf(path string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {

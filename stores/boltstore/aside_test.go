@@ -25,11 +25,11 @@ func TestFewDamagedFilesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(aside) != keptAside || strings.Join(aside, " ") != strings.Join(all[2*keptAside:], " ") {
-		t.Errorf("of %v, kept %v", all, aside)
+		t.Errorf("kept %v of %v", aside, all)
 	}
 }
 
-// TestSetAsideOverwritesNothing has the name taken already.
+// TestSetAsideOverwritesNothing sets a file aside when the name is already taken.
 func TestSetAsideOverwritesNothing(t *testing.T) {
 	name := filepath.Join(quickDir(t), "name")
 	for n := range 3 {

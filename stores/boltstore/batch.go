@@ -11,19 +11,19 @@ import (
 // commitInterval is how long a put waits for others to share its commit.
 const commitInterval = 500 * time.Millisecond
 
-// limits follow from Config.MaxBytes. A transaction writes to free pages only, so as
-// many must be free as the largest one can need: twice its batch's bytes, because pages
-// may be half full, and a page for each change of what the file has.
+// limits follow from Config.MaxBytes. A transaction writes to free pages only, so enough
+// pages for the largest transaction must be free: twice the bytes of its batch, because
+// pages may be half full, and one page for each change of an entry in the file.
 type limits struct {
 	file       int64 // the size of the file
 	growth     int64 // how much it grows at a time
-	reserve    int64 // how much of it is kept free
-	capacity   int64 // the room that sessions are assumed to have at least
-	batchBytes int64 // of changes in one transaction
-	batchEdits int   // changes of what the file has, in one transaction
+	reserve    int64 // how much of the file is kept free
+	capacity   int64 // the least space that sessions are assumed to have
+	batchBytes int64 // bytes of changes in one transaction
+	batchEdits int   // changes in one transaction of entries in the file
 }
 
-// batchChanges bounds the changes of one transaction, and so its time.
+// batchChanges limits the changes in one transaction, and so its duration.
 const batchChanges = 8192
 
 const (
@@ -48,16 +48,16 @@ func newLimits(maxBytes int64) (limits, error) {
 	}, nil
 }
 
-// A batch is the changes of one transaction.
+// A batch holds the changes of one transaction.
 type batch struct {
 	changes map[external.Key]change
 	log     []byte // the next revocation log; nil for no change
 	bytes   int64
-	edits   int // how many of the changes are of what the file has, or more
+	edits   int // upper bound on the changes of entries in the file
 	attempt *attempt
 }
 
-// A change puts a record, or deletes what is there if it has none.
+// A change puts a record, or deletes the entry if record is nil.
 type change struct {
 	slot
 	record record
@@ -79,7 +79,7 @@ func (b *batch) filled(l limits, parts int) bool {
 	return b.bytes >= l.batchBytes/int64(parts) || b.edits >= l.batchEdits/parts || len(b.changes) >= batchChanges/parts
 }
 
-// An attempt is one try to commit a batch.
+// An attempt is one attempt to commit a batch.
 type attempt struct {
 	done chan struct{}
 	err  error // set before done is closed
@@ -107,8 +107,8 @@ func (a *attempt) wait(ctx context.Context) error {
 	}
 }
 
-// enter waits until the open batch has room for a change, and locks s.mu. If it
-// returns an error, s.mu is not locked.
+// enter waits until the open batch can take a change, and locks s.mu. If it returns an
+// error, s.mu is not locked.
 func (s *Store) enter(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -134,8 +134,8 @@ func (s *Store) enter(ctx context.Context) error {
 	}
 }
 
-// await starts the attempt at once, and waits for its end. It returns at once if a is
-// nil.
+// await has the attempt started at once, and waits for its end. If a is nil, it returns
+// at once.
 func (s *Store) await(ctx context.Context, a *attempt) error {
 	if a == nil {
 		return nil
@@ -151,7 +151,7 @@ func (s *Store) hurry() {
 	}
 }
 
-// pending returns the change of key that the file does not have yet.
+// pending returns the change of key that is not yet in the file.
 func (s *Store) pending(key external.Key) (change, bool) {
 	if c, ok := s.open.changes[key]; ok {
 		return c, true
@@ -183,7 +183,7 @@ func (s *Store) onFile(key external.Key) bool {
 	return s.committing.changes[key].record != nil
 }
 
-// add puts a change into the open batch, where it replaces an earlier one of key.
+// add puts a change of key into the open batch, replacing any earlier one.
 func (s *Store) add(key external.Key, c change) {
 	if s.open.empty() {
 		s.due.Reset(commitInterval)
@@ -199,8 +199,8 @@ func (s *Store) add(key external.Key, c change) {
 	}
 }
 
-// drop takes the change of key out of the open batch. Its edit stays counted, because
-// the file may have gained or lost the entry meanwhile.
+// drop removes the change of key from the open batch. It leaves edits as it is, because
+// the file may have gained or lost the entry since the change was counted.
 func (s *Store) drop(key external.Key) {
 	if c, ok := s.open.changes[key]; ok {
 		s.open.bytes -= c.record.cost()
@@ -208,8 +208,8 @@ func (s *Store) drop(key external.Key) {
 	}
 }
 
-// remove deletes the entry under key. It returns the attempt that deletes it from the
-// file, nil if it never got there.
+// remove deletes the entry under key. It returns the attempt that deletes the entry from
+// the file, or nil if the entry never reached the file.
 func (s *Store) remove(key external.Key) *attempt {
 	if !s.onFile(key) {
 		s.drop(key)

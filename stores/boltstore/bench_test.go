@@ -14,7 +14,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// cpu is what this process has used, of all its goroutines and in the kernel.
+// cpu returns the CPU time that this process has used, including in the kernel.
 func cpu(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -24,9 +24,9 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkPut puts sessions at the steady state: 5000 a second, of which each
-// expires after 20 s, so that as many expire as are put, and 100,000 are there.
-// The clock runs as fast as the store does.
+// BenchmarkPut puts sessions in the steady state: 5000 a second, each expiring after
+// 20 s, so that as many expire as are put, and the store holds 100,000. The clock
+// advances as fast as the store works.
 func BenchmarkPut(b *testing.B) {
 	for _, size := range []int{400, 1200, 3500} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
@@ -63,7 +63,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkGet gets sessions that are there, from the file, and keys that are not.
+// BenchmarkGet gets sessions that are in the file, and keys that are not.
 func BenchmarkGet(b *testing.B) {
 	const live = 100_000
 	r := newRig(b, Config{MaxBytes: 1 << 30})
@@ -87,8 +87,8 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// BenchmarkTake takes sessions that are in the file, many at a time, as the
-// handshakes of a busy server do.
+// BenchmarkTake takes sessions that are in the file, many concurrently, as the handshakes
+// of a busy server do.
 func BenchmarkTake(b *testing.B) {
 	r := newRig(b, Config{MaxBytes: 1 << 30})
 	v := value(1200)
@@ -111,7 +111,7 @@ func BenchmarkTake(b *testing.B) {
 	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
-// byCallers runs do b.N times, by one caller and by 32 at a time.
+// byCallers calls do b.N times, from one goroutine and from 32.
 func byCallers(b *testing.B, prepare func(b *testing.B, r *rig), do func(r *rig, n int) error) {
 	for _, callers := range []int{1, 32} {
 		name := "alone"
@@ -141,8 +141,8 @@ func byCallers(b *testing.B, prepare func(b *testing.B, r *rig), do func(r *rig,
 	}
 }
 
-// BenchmarkDelete deletes sessions that are in the file, each acknowledged when it is
-// gone from the disk.
+// BenchmarkDelete deletes sessions that are in the file. Each call returns when the session
+// is gone from the disk.
 func BenchmarkDelete(b *testing.B) {
 	prepare := func(b *testing.B, r *rig) {
 		v := value(1200)
@@ -154,8 +154,8 @@ func BenchmarkDelete(b *testing.B) {
 	byCallers(b, prepare, func(r *rig, n int) error { return r.Delete(r.Context(), key(n)) })
 }
 
-// BenchmarkCompareAndSwap changes a log of 4 KiB. Callers that lose a swap load the
-// log again and go on until they win one.
+// BenchmarkCompareAndSwap replaces a log of 4 KiB. Callers that lose a swap load the log
+// again and retry until they win.
 func BenchmarkCompareAndSwap(b *testing.B) {
 	prepare := func(b *testing.B, r *rig) { must(b, r.CompareAndSwap(b.Context(), nil, value(4096))) }
 	byCallers(b, prepare, func(r *rig, n int) error {

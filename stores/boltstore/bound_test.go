@@ -36,8 +36,8 @@ func TestFileStaysUnderTheBound(t *testing.T) {
 	}
 }
 
-// testBound puts twice what fits, in the order of their expiry, and takes
-// some of it here and there.
+// testBound puts twice as many entries as fit, in the order of their expiry, and takes
+// some of them in between.
 func testBound(t *testing.T, least, most int) {
 	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
 	random := rand.New(rand.NewPCG(1, uint64(most)))
@@ -58,14 +58,14 @@ func testBound(t *testing.T, least, most int) {
 			}
 		}
 		if size := r.fileSize(); size > minMaxBytes {
-			t.Fatalf("the file has %d bytes after %d entries, bound %d", size, n, minMaxBytes)
+			t.Fatalf("the file has %d bytes after %d entries, limit %d", size, n, minMaxBytes)
 		}
 	}
 	r.flush(t)
 	if size := r.fileSize(); size > minMaxBytes {
-		t.Fatalf("the file has %d bytes, bound %d", size, minMaxBytes)
+		t.Fatalf("the file has %d bytes, limit %d", size, minMaxBytes)
 	}
-	// What is there is the newest, without a gap, and not too little.
+	// The entries left are the newest, without a gap, and not too few.
 	kept, gone := 0, 0
 	for k := n - 1; k >= 0; k-- {
 		size, put := sizes[k]
@@ -75,7 +75,7 @@ func testBound(t *testing.T, least, most int) {
 		if _, err := r.Get(t.Context(), key(k)); err != nil {
 			gone++
 		} else if kept += size; gone > 0 {
-			t.Fatalf("entry %d is there, and not one that expires later", k)
+			t.Fatalf("entry %d is left, but one that expires later is not", k)
 		}
 	}
 	if kept < minMaxBytes/3 {
@@ -84,8 +84,8 @@ func testBound(t *testing.T, least, most int) {
 	t.Logf("%d entries, %d KiB left of %d KiB put, the file %d KiB", n, kept>>10, bytes>>10, r.fileSize()>>10)
 }
 
-// TestBoundIsKeptWhereLifetimesAreRandom has batches that touch each page of a
-// file: the worst that there is. Then less fits.
+// TestBoundIsKeptWhereLifetimesAreRandom writes batches that touch every page of the file,
+// the worst case. Fewer entries fit then.
 func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	t.Parallel()
 	const entries, size = 10_000, 600
@@ -98,7 +98,7 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	}
 	r.flush(t)
 	if size := r.fileSize(); size > minMaxBytes {
-		t.Errorf("the file has %d bytes, bound %d", size, minMaxBytes)
+		t.Errorf("the file has %d bytes, limit %d", size, minMaxBytes)
 	}
 	if kept := len(r.index.slots) * size; kept < minMaxBytes/10 {
 		t.Errorf("%d bytes are left", kept)
@@ -108,8 +108,8 @@ func TestBoundIsKeptWhereLifetimesAreRandom(t *testing.T) {
 	}
 }
 
-// TestOneSecond has all sessions expire in one second, as those of a burst do: they
-// fill as much of the file as others, also after a restart.
+// TestOneSecond has all sessions expire in the same second, as after a burst. They fill as
+// much of the file as other sessions, also after a restart.
 func TestOneSecond(t *testing.T) {
 	t.Parallel()
 	const entries, size = 20_000, 1000
@@ -127,7 +127,7 @@ func TestOneSecond(t *testing.T) {
 	}
 	for n := entries - entries/5; n < entries; n++ {
 		if _, ok := r.index.slots[key(n)]; !ok {
-			t.Errorf("entry %d of %d was evicted before others", n, entries)
+			t.Errorf("entry %d of %d was evicted out of order", n, entries)
 		}
 	}
 }
@@ -149,10 +149,10 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 		clock.pass(30 * time.Minute)
 	}
 	if got, most := r.fileSize(), int64(6*entries*size); got > most {
-		t.Errorf("the file has %d bytes for %d bytes of values that live", got, 2*entries*size)
+		t.Errorf("the file has %d bytes for %d bytes of live values", got, 2*entries*size)
 	}
 	if n := len(r.index.slots); n > 3*entries {
-		t.Errorf("the index has %d entries, of which %d live", n, 2*entries)
+		t.Errorf("the index has %d entries, of which %d are live", n, 2*entries)
 	}
 	clock.pass(time.Hour)
 	r.put(key(-1), value(10))
@@ -164,7 +164,7 @@ func TestExpiredEntriesGiveTheirSpaceBack(t *testing.T) {
 	}
 }
 
-// TestExpiryNeedsNoPut holds that an idle store forgets, too.
+// TestExpiryNeedsNoPut checks that an idle store deletes expired entries too.
 func TestExpiryNeedsNoPut(t *testing.T) {
 	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{})
@@ -185,7 +185,7 @@ func TestExpiryNeedsNoPut(t *testing.T) {
 	}
 }
 
-// TestLowerBound has a file that is larger than its bound has become.
+// TestLowerBound opens a file with a lower limit than its size.
 func TestLowerBound(t *testing.T) {
 	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{})
@@ -204,7 +204,7 @@ func TestLowerBound(t *testing.T) {
 	}
 	r.flush(t)
 	if got := r.fileSize(); got > before+minMaxBytes/32 {
-		t.Errorf("the file has grown from %d to %d bytes, bound %d", before, got, minMaxBytes)
+		t.Errorf("the file has grown from %d to %d bytes, limit %d", before, got, minMaxBytes)
 	}
 	if n := len(r.index.slots); n*size > minMaxBytes || n*size < minMaxBytes/2 {
 		t.Errorf("%d entries of %d bytes are left", n, size)
@@ -217,9 +217,8 @@ func TestLowerBound(t *testing.T) {
 	}
 }
 
-// TestRoomIsMadeWhereNoPageIsFree has a file that may not grow any more, whose
-// last commit has left next to no page free, and which is not yet at its bound by
-// what is in use.
+// TestRoomIsMadeWhereNoPageIsFree has a file that may not grow any more and whose last
+// commit left almost no page free, although the pages in use are below the limit.
 func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
 	t.Parallel()
 	for more := range 8 {
@@ -244,7 +243,7 @@ func TestRoomIsMadeWhereNoPageIsFree(t *testing.T) {
 		}
 		put(1000)
 		if len(r.index.slots) > n-500 {
-			t.Errorf("%d entries of %d are there, and no room was made", len(r.index.slots), n)
+			t.Errorf("%d entries of %d are left: none were evicted", len(r.index.slots), n)
 		}
 		if r.log.Len() > 0 {
 			t.Error(&r.log)

@@ -12,18 +12,18 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// bbolt trusts the pages that it maps. A wrong number in one can make it recurse until
-// the stack overflows, or allocate more memory than there is, and the process does not
-// survive either. So all pages are checked before bbolt sees them. They are in the
-// machine's byte order, as bbolt writes them.
+// bbolt trusts the pages that it maps. A wrong number in a page can make it recurse until
+// the stack overflows or allocate more memory than the machine has. The process survives
+// neither. So all pages are checked before bbolt sees them. bbolt writes them in the
+// machine's byte order.
 
 var order = binary.NativeEndian
 
-// A page has a header of 16 bytes, and so has each of its elements:
+// A page has a header of 16 bytes, and each of its elements has one too:
 //
-//	id [8] | flags [2] | count [2] | overflow [4], the number of pages that follow
-//	leaf:   flags [4] | position of the key, from here [4] | its size [4] | the value's [4]
-//	branch: position of the key, from here [4] | its size [4] | page [8]
+//	page:   id [8] | flags [2] | count [2] | overflow, the number of pages that follow [4]
+//	leaf:   flags [4] | position of the key, from here [4] | key size [4] | value size [4]
+//	branch: position of the key, from here [4] | key size [4] | page [8]
 const (
 	pageHeaderSize   = 16
 	leafElementSize  = 16
@@ -36,7 +36,7 @@ const (
 	bucketElement = 1
 )
 
-// contents is what a file has.
+// contents holds what check found in a file.
 type contents struct {
 	index *index
 	log   []byte
@@ -45,15 +45,15 @@ type contents struct {
 // A checker reads a file page by page.
 type checker struct {
 	f     io.ReaderAt
-	pages uint64   // how many pages may be in use
-	seen  []bool   // which of them are, as far as the check has come
+	pages uint64   // number of pages that may be in use
+	seen  []bool   // the pages found so far to be in use or free
 	stack [][]byte // a buffer for each level of the tree
 	found *contents
-	ours  bool // the format is this package's
+	ours  bool // the file has this package's format
 }
 
-// check reads all of f. It returns a damage unless f is what this version of the
-// package writes, to the last byte that matters.
+// check reads all of f. It returns a damage if any byte that matters differs from what
+// this version of the package would write.
 func check(f *os.File) (*contents, error) {
 	c := &checker{f: f, found: &contents{index: newIndex()}}
 	info, err := f.Stat()
@@ -72,7 +72,7 @@ func check(f *os.File) (*contents, error) {
 	return c.found, c.freelist(m.freelist)
 }
 
-// A meta is the content of each of the first two pages, of which the newer counts:
+// Each of the first two pages holds a meta, and the newer one is in force:
 //
 //	page header | magic [4] | version [4] | page size [4] | flags [4] |
 //	root page [8] | sequence [8] | freelist page [8] | pages [8] | transaction [8] | FNV-1a [8]
@@ -84,9 +84,9 @@ const (
 	boltVersion = 2
 )
 
-// meta refuses a file of which one meta is damaged: the other may be the older one,
-// which would undo the last commit, and with it a Take. A crash leaves two valid metas,
-// because each is written after everything else and fits a sector of the disk.
+// meta refuses a file if either of its metas is damaged. The intact one may be the older,
+// and using it would undo the last commit, perhaps a Take. A crash leaves both metas
+// valid, because each is written after everything else and fits in a disk sector.
 func (c *checker) meta(size int64) (newest meta, err error) {
 	for i := range int64(2) {
 		buf := make([]byte, metaSize)
@@ -114,27 +114,27 @@ func parseMeta(b []byte) (meta, error) {
 	case order.Uint32(b) != boltMagic:
 		return meta{}, damaged("it is not a bbolt file")
 	case order.Uint32(b[4:]) != boltVersion:
-		return meta{}, damaged("it is a bbolt file of version %d, and this program knows %d", order.Uint32(b[4:]), boltVersion)
+		return meta{}, damaged("it is a bbolt file of version %d, and this program supports version %d", order.Uint32(b[4:]), boltVersion)
 	case order.Uint64(b[56:]) != sum.Sum64():
 		return meta{}, damaged("the checksum of its first pages is wrong")
 	case order.Uint32(b[8:]) != pageSize:
-		return meta{}, damaged("its pages have %d bytes, and ours %d", order.Uint32(b[8:]), pageSize)
+		return meta{}, damaged("its pages have %d bytes, and ours have %d", order.Uint32(b[8:]), pageSize)
 	}
 	return meta{order.Uint64(b[16:]), order.Uint64(b[32:]), order.Uint64(b[40:]), order.Uint64(b[48:])}, nil
 }
 
-// buckets checks the root's elements, which are buckets. It begins with the format, so
-// that a file of another format is called that.
+// buckets checks the root's elements, which are buckets. It checks the format first, so
+// that the error for a file of another format says so.
 func (c *checker) buckets(root uint64) error {
 	found := make(map[string][]byte)
 	err := c.tree(root, 0, span{}, func(flags uint32, name, value []byte) error {
 		if flags != bucketElement {
-			return damaged("its root has something other than buckets")
+			return damaged("its root contains something other than buckets")
 		}
 		found[string(name)] = bytes.Clone(value)
 		return nil
 	})
-	if err != nil || len(found) == 0 { // a new file has none yet
+	if err != nil || len(found) == 0 { // a new file has no buckets yet
 		return err
 	}
 	if state, ok := found[string(stateBucket)]; ok {
@@ -146,7 +146,7 @@ func (c *checker) buckets(root uint64) error {
 		return damaged("it has no record of its format: something else wrote it")
 	}
 	if len(found) != classes+1 {
-		return damaged("it has %d buckets, and this format %d", len(found), classes+1)
+		return damaged("it has %d buckets, and this format has %d", len(found), classes+1)
 	}
 	for class, name := range sessionsBuckets {
 		if err := c.bucket(found[string(name)], c.sessions(external.Class(class))); err != nil {
@@ -156,8 +156,8 @@ func (c *checker) buckets(root uint64) error {
 	return nil
 }
 
-// bucket checks one of the root's elements: root page, sequence, and the page itself
-// if it is a small one.
+// bucket checks one of the root's elements: a root page, a sequence number and, if the
+// bucket is small, its only page inline.
 func (c *checker) bucket(value []byte, leaf leafFunc) error {
 	if len(value) < bucketHeaderSize {
 		return damaged("a bucket is missing, or too short")
@@ -172,7 +172,7 @@ func (c *checker) bucket(value []byte, leaf leafFunc) error {
 	return p.leaf(span{}, leaf)
 }
 
-// sessions returns the check of one entry of a class.
+// sessions returns a function that checks one entry of a class.
 func (c *checker) sessions(class external.Class) leafFunc {
 	return func(flags uint32, key, value []byte) error {
 		if flags != 0 || len(key) != idSize || len(value) == checksumSize || !record(value).validFor(key, external.MaxValueSize) {
@@ -180,7 +180,7 @@ func (c *checker) sessions(class external.Class) leafFunc {
 		}
 		e := id(key)
 		if _, twice := c.found.index.slots[e.key()]; twice {
-			return damaged("a session is there twice")
+			return damaged("a session is stored twice")
 		}
 		c.found.index.put(e.key(), slot{e.expires(), e.serial(), uint16(len(value)), class})
 		return nil
@@ -190,10 +190,10 @@ func (c *checker) sessions(class external.Class) leafFunc {
 func (c *checker) state(flags uint32, key, value []byte) error {
 	switch {
 	case flags != 0:
-		return damaged("its state has a bucket")
+		return damaged("its state contains a bucket")
 	case bytes.Equal(key, formatKey):
 		if !bytes.Equal(value, formatValue) {
-			return damaged("its format is %.60q, and this program knows %q", value, formatValue)
+			return damaged("its format is %.60q, and this program supports %q", value, formatValue)
 		}
 		c.ours = true
 	case !bytes.Equal(key, logKey) || !record(value).validFor(key, external.MaxLogSize):
@@ -204,8 +204,8 @@ func (c *checker) state(flags uint32, key, value []byte) error {
 	return nil
 }
 
-// freelist checks that no free page is in use and that every other page is. Otherwise
-// bbolt would overwrite pages in use, or panic.
+// freelist checks that each page is either free or in use, but not both. Otherwise bbolt
+// would overwrite pages in use, or panic.
 func (c *checker) freelist(page uint64) error {
 	buf, err := c.page(page, 0)
 	if err != nil {
@@ -216,11 +216,11 @@ func (c *checker) freelist(page uint64) error {
 		return damaged("page %d is not a list of free pages", page)
 	}
 	ids, count := buf[pageHeaderSize:], uint64(p.count)
-	if count == math.MaxUint16 && len(ids) >= 8 { // too long for its field
+	if count == math.MaxUint16 && len(ids) >= 8 { // the count does not fit in its field
 		ids, count = ids[8:], order.Uint64(ids)
 	}
 	if count > uint64(len(ids)/8) {
-		return damaged("page %d lists more free pages than it can", page)
+		return damaged("page %d says that it lists more free pages than fit in it", page)
 	}
 	for i := range count {
 		if err := c.use(order.Uint64(ids[8*i:])); err != nil {
@@ -235,7 +235,7 @@ func (c *checker) freelist(page uint64) error {
 	return nil
 }
 
-// use marks a page as seen, and returns an error if it was seen before.
+// use marks a page as seen. It returns an error if the page was seen before.
 func (c *checker) use(page uint64) error {
 	if page < 2 || page >= c.pages {
 		return damaged("there is no page %d among the file's %d", page, c.pages)

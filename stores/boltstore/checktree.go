@@ -5,10 +5,10 @@ import "bytes"
 // A leafFunc checks one element of a leaf.
 type leafFunc func(flags uint32, key, value []byte) error
 
-// A span says which keys a page may have. The first must be low, the key that its
-// parent has for it, because bbolt finds a page in its parent by that key and would
-// otherwise insert the page a second time. All must be less than high. A nil low or
-// high is no limit.
+// A span says which keys a page may have. The first key must be low, the key under which
+// its parent lists the page: bbolt finds a page in its parent by its first key, and
+// would otherwise insert the page a second time. All keys must be less than high. A nil
+// low or high is no limit.
 type span struct{ low, high []byte }
 
 // begins reports whether first may be the first key.
@@ -16,7 +16,8 @@ func (s span) begins(first []byte) bool { return s.low == nil || bytes.Equal(fir
 
 func (s span) has(key []byte) bool { return s.high == nil || bytes.Compare(key, s.high) < 0 }
 
-// tree checks the page and all below it. It ends because no page is seen twice.
+// tree checks a page and all pages below it. It terminates because it returns an error
+// when it sees a page twice.
 func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error {
 	buf, err := c.page(page, level)
 	if err != nil {
@@ -33,7 +34,7 @@ func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error
 		return damaged("page %d is neither branch nor leaf", page)
 	}
 	if !within.begins(p.branchKey(0)) {
-		return damaged("page %d begins with another key than its parent says", page)
+		return damaged("page %d begins with a different key than its parent says", page)
 	}
 	for i := range p.count {
 		below := span{p.branchKey(i), within.high}
@@ -50,8 +51,8 @@ func (c *checker) tree(page uint64, level int, within span, leaf leafFunc) error
 	return nil
 }
 
-// page returns the bytes of a page and of those that it overflows into. They are valid
-// until the next call for the same level.
+// page returns the bytes of a page and of the pages that it overflows into. They are
+// valid until the next call for the same level.
 func (c *checker) page(page uint64, level int) ([]byte, error) {
 	if err := c.use(page); err != nil {
 		return nil, err
@@ -82,8 +83,7 @@ func (c *checker) page(page uint64, level int) ([]byte, error) {
 	return buf, c.read(buf, int64(page)*pageSize)
 }
 
-// A treePage is a page with its header parsed. Parts of its elements that are not
-// within the page are nil.
+// A treePage is a page whose header has been parsed.
 type treePage struct {
 	flags, count int
 	data         []byte
@@ -103,7 +103,7 @@ func parsePage(b []byte) (treePage, error) {
 // leaf checks the elements of a leaf.
 func (p treePage) leaf(within span, leaf leafFunc) error {
 	if p.flags != leafPage {
-		return damaged("a page in place of a leaf is something else")
+		return damaged("a page that must be a leaf is something else")
 	}
 	if p.count == 0 && within.low != nil {
 		return damaged("a leaf is empty")
@@ -118,7 +118,7 @@ func (p treePage) leaf(within span, leaf leafFunc) error {
 			return damaged("a leaf's element is not within its page")
 		}
 		if i == 0 && !within.begins(key) {
-			return damaged("a leaf begins with another key than its parent says")
+			return damaged("a leaf begins with a different key than its parent says")
 		}
 		if !within.has(key) || last != nil && bytes.Compare(last, key) >= 0 {
 			return damaged("a leaf's keys are out of order")
@@ -141,7 +141,8 @@ func (p treePage) child(i int) uint64 {
 	return order.Uint64(p.data[pageHeaderSize+i*leafElementSize+8:])
 }
 
-// part returns size bytes at a position relative to at.
+// part returns size bytes at a position relative to at, or nil if they are not all within
+// the page.
 func (p treePage) part(at int, position uint64, size uint32) []byte {
 	from := uint64(at) + position
 	if from+uint64(size) > uint64(len(p.data)) {

@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// children are what the test binary does as a process of its own, on the file
-// that BOLTSTORE_FILE names.
+// children are what the test binary can do in a child process, on the file that
+// BOLTSTORE_FILE names.
 var children = map[string]func(){
 	"puts":  func() { live(false) },
 	"mixed": func() { live(true) },
 	"hold":  hold,
 }
 
-// hold has the file until it is killed.
+// hold keeps the file open until it is killed.
 func hold() {
 	_, err := Open(os.Getenv("BOLTSTORE_FILE"), quiet)
 	fmt.Println("open", err)
 	select {}
 }
 
-// A child is such a process.
+// A child is a process that runs one of children.
 type child struct {
 	testing.TB
 	cmd     *exec.Cmd
-	started chan struct{} // closed with the first line
+	started chan struct{} // closed after the first line
 	read    sync.WaitGroup
-	lines   []string // after read
+	lines   []string // valid after read.Wait
 }
 
 func startChild(t testing.TB, role, path string) *child {
@@ -57,12 +57,12 @@ func startChild(t testing.TB, role, path string) *child {
 	select {
 	case <-c.started:
 	case <-time.After(20 * time.Second):
-		t.Fatalf("the child %q says nothing", role)
+		t.Fatalf("the child %q prints nothing", role)
 	}
 	return c
 }
 
-// kill ends the child with SIGKILL, and reads what it said to the end.
+// kill ends the child with SIGKILL, and reads the rest of its output.
 func (c *child) kill() {
 	c.cmd.Process.Kill()
 	c.read.Wait()

@@ -16,7 +16,7 @@ func (r *rig) putAs(n int, v []byte, expires time.Time, class external.Class) {
 	}
 }
 
-// wantClasses holds that the index and the file agree on what each class takes.
+// wantClasses checks that the index and the file agree on the space of each class.
 func (r *rig) wantClasses() {
 	r.Helper()
 	r.flush(r)
@@ -29,13 +29,14 @@ func (r *rig) wantClasses() {
 	}
 }
 
-// share returns which part of all sessions the proved ones take.
+// share returns the proved sessions' share of the space that sessions use.
 func (r *rig) share() float64 {
 	return float64(r.index.used[external.ClassProved]) / float64(r.index.used.total())
 }
 
-// TestFloodEvictsNoProved has handshakes that never finish, for several times what
-// the file holds, with a restart among them. The proved sessions expire first.
+// TestFloodEvictsNoProved puts several times as many unproved sessions as the file holds,
+// as handshakes that never finish do, with a restart in between. The proved sessions expire
+// first.
 func TestFloodEvictsNoProved(t *testing.T) {
 	t.Parallel()
 	const proved, flood, size = 3000, 30_000, 1000
@@ -63,9 +64,9 @@ func TestFloodEvictsNoProved(t *testing.T) {
 	}
 }
 
-// TestFloodOfManyLifetimes has a flood whose lifetimes its clients chose, by the
-// expiry of their certificates, so that each batch is spread over the file and little
-// fits. Two fifths of MaxBytes stay the proved sessions'.
+// TestFloodOfManyLifetimes floods the store with sessions whose lifetimes the clients
+// chose, by the expiry of their certificates. Each batch is then spread over the file, and
+// little fits. Proved sessions keep two fifths of MaxBytes.
 func TestFloodOfManyLifetimes(t *testing.T) {
 	t.Parallel()
 	const proved, flood, size = 3000, 20_000, 1000
@@ -84,8 +85,8 @@ func TestFloodOfManyLifetimes(t *testing.T) {
 	}
 }
 
-// TestProvedHoldFourFifths has proved sessions for several times what the file
-// holds, and unproved ones of the same lifetime between them.
+// TestProvedHoldFourFifths puts several times as many proved sessions as the file holds,
+// and unproved ones of the same lifetime between them.
 func TestProvedHoldFourFifths(t *testing.T) {
 	t.Parallel()
 	const entries, size = 30_000, 1000
@@ -103,8 +104,8 @@ func TestProvedHoldFourFifths(t *testing.T) {
 	}
 }
 
-// TestProvedGiveWayBeyondTheirShare fills the file with proved sessions alone, and
-// holds that new unproved ones then find room: a fifth, not more.
+// TestProvedGiveWayBeyondTheirShare fills the file with proved sessions only, and checks
+// that new unproved ones then get a fifth of the space, and no more.
 func TestProvedGiveWayBeyondTheirShare(t *testing.T) {
 	t.Parallel()
 	const entries, size = 10_000, 1000
@@ -115,7 +116,7 @@ func TestProvedGiveWayBeyondTheirShare(t *testing.T) {
 	}
 	r.flush(t)
 	if r.share() != 1 {
-		t.Fatal("there are unproved sessions already")
+		t.Fatal("the store already has unproved sessions")
 	}
 	for n := entries; n < 2*entries; n++ {
 		r.putAs(n, v, in(2*time.Hour), external.ClassUnproved)
@@ -128,8 +129,8 @@ func TestProvedGiveWayBeyondTheirShare(t *testing.T) {
 	r.wantAbsent(key(0))
 }
 
-// TestReplacedClass puts one key in one class after the other, with the same expiry
-// and with another.
+// TestReplacedClass puts one key in alternating classes, with the same expiry and with
+// different ones.
 func TestReplacedClass(t *testing.T) {
 	r := newRig(t, Config{})
 	expires := in(time.Hour)
@@ -152,8 +153,8 @@ func TestReplacedClass(t *testing.T) {
 	r.wantAbsent(key(1))
 }
 
-// TestUsage holds that what the index says of each class stays true, whatever is
-// done.
+// TestUsage checks that the index's usage of each class stays correct through random
+// operations.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
@@ -175,8 +176,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestEditsForetellUsage holds that trim decides by what entries take after the
-// batch, not before it.
+// TestEditsForetellUsage checks that edits returns the space that entries use after the
+// batch, on which trim relies.
 func TestEditsForetellUsage(t *testing.T) {
 	r := newRig(t, Config{})
 	expires := in(time.Hour)
@@ -194,11 +195,11 @@ func TestEditsForetellUsage(t *testing.T) {
 	r.mu.Unlock()
 	r.flush(t)
 	if foretold != r.index.used {
-		t.Errorf("%d bytes of each class were foretold, and there are %d", foretold, r.index.used)
+		t.Errorf("edits foretold %d bytes of each class, and the index has %d", foretold, r.index.used)
 	}
 }
 
-// TestSlotSize holds what the documentation says of memory.
+// TestSlotSize checks the documented memory use.
 func TestSlotSize(t *testing.T) {
 	if size := unsafe.Sizeof(slot{}); size != 16 {
 		t.Errorf("a slot has %d bytes, want 16", size)

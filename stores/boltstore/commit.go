@@ -12,8 +12,8 @@ import (
 const (
 	// retryInterval is the pause after a commit that failed.
 	retryInterval = 250 * time.Millisecond
-	// While there is nothing to commit, a sweep deletes entries when they expire: at
-	// most once in minSweep, and at least once in maxSweep.
+	// While there is nothing to commit, a sweep deletes expired entries. It runs at most
+	// once every minSweep and at least once every maxSweep.
 	minSweep, maxSweep = time.Second, time.Minute
 )
 
@@ -46,8 +46,8 @@ func (s *Store) pause(d time.Duration) bool {
 	}
 }
 
-// finish makes the last commits, after run: of a batch that has failed before, and of
-// the open one.
+// finish makes the last commits after run has ended: a batch that has failed before, and
+// the open batch.
 func (s *Store) finish() error {
 	s.due.Stop()
 	s.sweep.Stop()
@@ -62,8 +62,8 @@ func (s *Store) finish() error {
 	return err
 }
 
-// dismiss ends the wait for changes that will not be committed, and returns an error
-// if there are any.
+// dismiss ends the wait for changes that will not be committed. It returns an error if
+// there are any such changes.
 func (s *Store) dismiss() error {
 	lost := 0
 	for _, b := range []*batch{s.committing, s.open} {
@@ -81,8 +81,8 @@ func (s *Store) dismiss() error {
 	return fmt.Errorf("%d changes are lost: %w", lost, s.failure)
 }
 
-// commit writes what is pending, and deletes what has expired. It reports whether there
-// is more to do at once.
+// commit writes pending changes and deletes expired entries. It reports whether there is
+// more to do at once.
 func (s *Store) commit() (more bool) {
 	f, err := s.present()
 	b := s.next()
@@ -92,7 +92,7 @@ func (s *Store) commit() (more bool) {
 	}
 	t, err := s.write(f, b, 0)
 	if errors.Is(err, berrors.ErrMaxSizeReached) {
-		if err = s.makeRoom(f); err == nil {
+		if err = s.freePages(f); err == nil {
 			t, err = s.write(f, b, 0)
 		}
 	}
@@ -104,9 +104,9 @@ func (s *Store) commit() (more bool) {
 	return t.more
 }
 
-// makeRoom evicts entries after a transaction that found too few free pages, or too
-// scattered ones. Pages that one transaction frees are free for the next.
-func (s *Store) makeRoom(f *file) error {
+// freePages evicts entries after a transaction found too few free pages, or only
+// scattered ones. The next transaction can use the pages that this one frees.
+func (s *Store) freePages(f *file) error {
 	f.db.MaxSize = f.full
 	defer func() { f.db.MaxSize = f.most }()
 	b := newBatch()
@@ -119,8 +119,8 @@ func (s *Store) makeRoom(f *file) error {
 	return err
 }
 
-// next returns the batch to write: the one that has failed before, if any, or else the
-// open one.
+// next returns the batch to write: the one that failed before, if any, or else the open
+// one.
 func (s *Store) next() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +130,8 @@ func (s *Store) next() *batch {
 	return s.committing
 }
 
-// write makes the changes of b in one transaction, which also evicts excess bytes, and
-// more if the file would otherwise become too full.
+// write makes the changes of b in one transaction. The transaction also evicts at least
+// excess bytes of entries, and more if the file would otherwise become too full.
 func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 	var t trimmed
 	edits, used := s.edits(b)
@@ -158,18 +158,18 @@ func (s *Store) write(f *file, b *batch, excess int64) (trimmed, error) {
 	case err == nil || err == errNothing:
 		return t, nil
 	case !isFull(err):
-		// After a failed fsync, nobody knows what was lost. After a panic, bbolt's locks
-		// may stay locked.
+		// After a failed fsync, the file's contents are unknown. After a panic, bbolt's
+		// locks may stay locked.
 		s.condemn(f, err)
 	}
-	return trimmed{}, err // a transaction that is stuck may still write to t
+	return trimmed{}, err // a stuck transaction may still write to t
 }
 
 // errNothing ends a transaction that has nothing to write.
 var errNothing = errors.New("nothing to commit")
 
-// settle makes the index follow the transaction, and ends the attempt of b, the batch
-// that next returned.
+// settle updates the index after a transaction, and ends the attempt of b, the batch that
+// next returned.
 func (s *Store) settle(b *batch, t trimmed, err error) {
 	again := s.failing
 	s.report(err)
@@ -178,11 +178,11 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 	if err != nil {
 		s.failure = err
 		b.fail(err)
-		s.open.fail(err) // it is committed after b
+		s.open.fail(err) // the open batch is committed after b
 		s.hurry()
 		return
 	}
-	if s.file != nil { // else a read has found damage meanwhile
+	if s.file != nil { // otherwise a read has found damage meanwhile
 		s.failure = nil
 	}
 	defer b.attempt.end(nil)
@@ -193,7 +193,7 @@ func (s *Store) settle(b *batch, t trimmed, err error) {
 	}
 }
 
-// follow makes the index agree with the file after a transaction. The caller holds mu.
+// follow updates the index to match the file after a transaction. The caller holds s.mu.
 func (s *Store) follow(b *batch, t trimmed) {
 	for _, e := range t.gone {
 		s.index.remove(e.id.key())
@@ -210,7 +210,7 @@ func (s *Store) follow(b *batch, t trimmed) {
 	}
 }
 
-// report logs the first of a row of failures, and the success that ends it.
+// report logs the first of consecutive failures, and the success that ends them.
 func (s *Store) report(err error) {
 	switch {
 	case err != nil && !s.failing:
@@ -221,7 +221,8 @@ func (s *Store) report(err error) {
 	s.failing = err != nil
 }
 
-// untilSweep returns how long to sleep when the next entry expires at next.
+// untilSweep returns how long to wait for the next sweep if the next entry expires at
+// next.
 func (s *Store) untilSweep(next int64) time.Duration {
 	if next == 0 {
 		return maxSweep

@@ -44,8 +44,8 @@ func TestConformanceOverRestarts(t *testing.T) {
 	})
 }
 
-// An eager store has each Put committed before it returns, so that all else meets
-// what is in the file.
+// An eager store commits each Put before it returns, so that all other operations work on
+// the file.
 type eager struct{ *Store }
 
 func (s eager) Put(ctx context.Context, key external.Key, value []byte, expires time.Time, class external.Class) error {

@@ -11,8 +11,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// hang makes commits wait, as on a disk that does not answer, until it is called
-// again.
+// hang makes commits wait, as on a disk that does not answer, until end is called.
 func (r *rig) hang() (end func()) {
 	r.Helper()
 	tx, err := r.file.db.Begin(true)
@@ -27,7 +26,7 @@ func soon(t testing.TB) context.Context {
 	return ctx
 }
 
-// wantInTime holds that do returned the context's error soon after its end.
+// wantInTime checks that do returns the context's error soon after the context ends.
 func wantInTime(t testing.TB, name string, do func(context.Context) error) {
 	t.Helper()
 	begin := time.Now()
@@ -61,7 +60,7 @@ func TestHungCommits(t *testing.T) {
 	}
 	r.want(key(2), v)
 
-	// Memory is bounded: what is put fills two batches, and then waits.
+	// Memory is bounded: puts fill two batches, and then wait.
 	stuck := func(ctx context.Context) error {
 		for n := 100; n < 100+3*int(r.limits.batchBytes)/len(v); n++ {
 			if err := r.Put(ctx, key(n), v, in(time.Hour), external.ClassUnproved); err != nil {
@@ -72,11 +71,11 @@ func TestHungCommits(t *testing.T) {
 	}
 	wantInTime(t, "Put", stuck)
 	if r.open.bytes > r.limits.batchBytes+2000 {
-		t.Errorf("%d bytes wait, bound %d", r.open.bytes, r.limits.batchBytes)
+		t.Errorf("%d bytes wait, limit %d", r.open.bytes, r.limits.batchBytes)
 	}
 	r.want(key(100), v)
 
-	// A commit that ends lets those go on that wait for it.
+	// When a commit ends, the calls that wait for it return.
 	waiting := make(chan error)
 	go func() { waiting <- stuck(t.Context()) }()
 	time.Sleep(20 * time.Millisecond)
@@ -102,15 +101,15 @@ func TestHungReads(t *testing.T) {
 	}
 	wantInTime(t, "Get", func(ctx context.Context) error { _, err := r.Get(ctx, key(1)); return err })
 	wantInTime(t, "Take", func(ctx context.Context) error { _, err := r.Take(ctx, key(1)); return err })
-	r.wantAbsent(key(2)) // which needs no read
+	r.wantAbsent(key(2)) // this needs no read
 	for range readers {
 		<-hung
 	}
 	r.want(key(1), numbered(1))
 }
 
-// TestHungRead has one that hangs in bbolt, behind a Close that waits for a
-// transaction to end; and then a file that is closed.
+// TestHungRead has a read that hangs in bbolt, behind a Close that waits for a transaction
+// to end, and then a file that is closed.
 func TestHungRead(t *testing.T) {
 	r := newRig(t, Config{})
 	r.put(key(1), numbered(1))
@@ -128,7 +127,7 @@ func TestHungRead(t *testing.T) {
 	r.wantReplaced()
 }
 
-// TestCloseEndsWaits has calls that wait for a commit which never comes.
+// TestCloseEndsWaits has calls that wait for a commit that never happens.
 func TestCloseEndsWaits(t *testing.T) {
 	r := newRig(t, Config{})
 	for n := range 10 {
@@ -159,7 +158,7 @@ func TestCloseEndsWaits(t *testing.T) {
 	}
 }
 
-// TestErrorsNameNoKey holds that an error has the short form of the key alone.
+// TestErrorsNameNoKey checks that an error contains only the short form of the key.
 func TestErrorsNameNoKey(t *testing.T) {
 	r := newRig(t, Config{})
 	k := key(0x1234567)

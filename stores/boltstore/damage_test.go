@@ -17,8 +17,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// sample is a file with entries of many sizes, a log, free pages, and a tree of
-// two levels; small, so that damage hits what counts.
+// sample returns a file with entries of many sizes, a log, free pages and a tree of two
+// levels. It is small, so that damage is likely to hit pages in use.
 func sample(t testing.TB) []byte {
 	t.Helper()
 	r := newRigIn(t, quickDir(t), Config{MaxBytes: minMaxBytes})
@@ -45,8 +45,8 @@ func sample(t testing.TB) []byte {
 	return data
 }
 
-// survive opens a file of data and uses it. It returns what the log says. No
-// value may be another's, the store must work, and the file be whole afterwards.
+// survive opens a file with the given data, uses it and returns the log output. No key may
+// have another key's value, the store must work, and the file must be intact afterwards.
 func survive(t *testing.T, path string, data []byte) string {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -60,7 +60,7 @@ func survive(t *testing.T, path string, data []byte) string {
 	for n := range 300 {
 		got, err := s.Get(t.Context(), key(n))
 		if err == nil && !bytes.Equal(got, numbered(n)) {
-			t.Fatalf("entry %d is another", n)
+			t.Fatalf("entry %d has another value", n)
 		}
 		if err != nil && !errors.Is(err, external.ErrNotFound) {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func survive(t *testing.T, path string, data []byte) string {
 	return log.String()
 }
 
-// TestDamage has files that are damaged in all ways that are easily thought of.
+// TestDamage opens files with the obvious kinds of damage.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	whole := sample(t)
@@ -108,7 +108,7 @@ func TestDamage(t *testing.T) {
 		"of the future":    {bytes.ReplaceAll(whole, formatValue, []byte("halfshake boltstore 3")), "halfshake boltstore 3"},
 		"a first page":     {flipped(whole, pageHeaderSize+12), "checksum of its first pages"},
 		"a second page":    {flipped(whole, pageSize+pageHeaderSize+12), "checksum of its first pages"},
-		"a session twice":  {twice(t, whole), "there twice"},
+		"a session twice":  {twice(t, whole), "stored twice"},
 		"shifted":          {whole[1:], "not a bbolt file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestDamage(t *testing.T) {
 				}
 			}
 			if kept, err := os.ReadFile(aside[0]); !bytes.Equal(kept, test.data) {
-				t.Errorf("what was set aside is not as it was: %v", err)
+				t.Errorf("the file set aside has changed: %v", err)
 			}
 		})
 	}
@@ -150,13 +150,13 @@ func TestTruncatedFiles(t *testing.T) {
 	for i, cut := range cuts {
 		survive(t, filepath.Join(quickDir(t), "sessions.db"), whole[:cut])
 		if t.Failed() {
-			t.Fatalf("cut %d: after %d bytes", i, cut)
+			t.Fatalf("round %d: cut after %d bytes", i, cut)
 		}
 	}
 }
 
-// TestFlippedBits flips a few bits each time: anywhere, in the headers of pages
-// and in what follows them, where numbers are.
+// TestFlippedBits flips a few bits in each round: anywhere, in page headers, and just
+// after them, where the numbers are.
 func TestFlippedBits(t *testing.T) {
 	t.Parallel()
 	whole := sample(t)
@@ -180,13 +180,13 @@ func TestFlippedBits(t *testing.T) {
 		}
 	}
 	if found < rounds/4 {
-		t.Errorf("damage was found in %d of %d files: this test sees nothing", found, rounds)
+		t.Errorf("damage was found in only %d of %d files: the test shows nothing", found, rounds)
 	}
-	t.Logf("damage was found in %d of %d files; in the others it hit what is not in use", found, rounds)
+	t.Logf("damage was found in %d of %d files; in the others it hit unused bytes", found, rounds)
 }
 
-// TestBranchKey has a page that begins with another key than the one above says:
-// bbolt would find all of it, and then put it into the tree a second time.
+// TestBranchKey damages a page so that it begins with a different key than its parent
+// says. bbolt would read it without error, and later insert it into the tree a second time.
 func TestBranchKey(t *testing.T) {
 	data := sample(t)
 	for at := 2 * pageSize; at < len(data); at += pageSize {
@@ -196,12 +196,13 @@ func TestBranchKey(t *testing.T) {
 			data[key+idSize-2]--
 		}
 	}
-	if log := survive(t, filepath.Join(quickDir(t), "sessions.db"), data); !strings.Contains(log, "begins with another key") {
+	if log := survive(t, filepath.Join(quickDir(t), "sessions.db"), data); !strings.Contains(log, "begins with a different key") {
 		t.Error(log)
 	}
 }
 
-// TestCircle has a page that is its own child, which no recover would survive.
+// TestCircle makes a page its own child. bbolt would overflow the stack, which recover
+// cannot catch.
 func TestCircle(t *testing.T) {
 	data := sample(t)
 	circles := 0

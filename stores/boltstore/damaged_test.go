@@ -13,7 +13,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// The files that TestDamage has opened.
+// The files that TestDamage opens.
 
 // twice puts the session of key 5 into the other class too.
 func twice(t *testing.T, data []byte) []byte {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// crashed returns the store that another process would find if this one, or the
-// machine, ended now.
+// crashed returns the store that another process would find if this process or the machine
+// crashed now.
 func (r *rig) crashed() *rig {
 	r.Helper()
 	copied := &rig{TB: r.TB, path: filepath.Join(r.TempDir(), "copy.db")}
@@ -31,7 +31,7 @@ func (r *rig) crashed() *rig {
 	return copied
 }
 
-// TestDurableOnReturn holds that nothing but a put is acknowledged before its
+// TestDurableOnReturn checks that all operations other than Put return only after their
 // commit.
 func TestDurableOnReturn(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ func TestDurableOnReturn(t *testing.T) {
 	}
 	r.crashed().wantAbsent(key(1))
 
-	r.put(key(2), value(10)) // there is an older one in the file
+	r.put(key(2), value(10)) // the file has an older value
 	if _, err := r.Take(ctx, key(2)); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestCommitsAreShared(t *testing.T) {
 	before := r.transactions()
 	r.flush(t)
 	if n := r.transactions() - before; n > 3 {
-		t.Errorf("%d puts are %d commits", entries, n)
+		t.Errorf("%d puts took %d commits", entries, n)
 	}
 
 	before = r.transactions()
@@ -103,12 +103,12 @@ func TestCommitsAreShared(t *testing.T) {
 	}
 	takers.Wait()
 	if n := r.transactions() - before; n > entries/2 {
-		t.Errorf("%d takes are %d commits", entries, n)
+		t.Errorf("%d takes took %d commits", entries, n)
 	}
 }
 
-// TestWhatNeverReachedTheFileNeedsNoCommit has a server whose clients come back
-// at once.
+// TestWhatNeverReachedTheFileNeedsNoCommit takes sessions right after they are put, as for
+// clients that return at once.
 func TestWhatNeverReachedTheFileNeedsNoCommit(t *testing.T) {
 	r := newRig(t, Config{})
 	r.flush(t)

@@ -12,13 +12,12 @@ const (
 	// fillPercent fills pages completely, because most entries are appended.
 	fillPercent = 1
 
-	// trimStep is how many entries one transaction takes out because they expired or
-	// must make room. It is more than one transaction puts, so that the store catches
-	// up.
+	// trimStep limits how many expired and evicted entries one transaction deletes. It is
+	// more than one transaction puts, so that the store catches up.
 	trimStep = 2 * batchChanges
 )
 
-// buckets are those of the sessions, by class.
+// buckets are the session buckets, by class.
 type buckets [classes]*bbolt.Bucket
 
 func sessionsOf(tx *bbolt.Tx) (b buckets) {
@@ -29,8 +28,8 @@ func sessionsOf(tx *bbolt.Tx) (b buckets) {
 	return b
 }
 
-// An edit puts a record into the bucket of its class, or deletes what is there if
-// the record is nil.
+// An edit puts a record into the bucket of its class. If record is nil, it deletes the
+// entry.
 type edit struct {
 	class  external.Class
 	id     id
@@ -44,13 +43,13 @@ func (e *edit) apply(sessions buckets) error {
 	return sessions[e.class].Put(e.id[:], e.record)
 }
 
-// edits returns the edits that make b's changes, and what entries will take of the file
-// after them. The edits are in the order of the trees, so that each finds the page of
-// the one before in the processor's caches.
+// edits returns the edits that make b's changes, and the space that entries will use
+// after them. The edits are in the order of the trees, so that each finds the previous
+// one's page in the processor's caches.
 func (s *Store) edits(b *batch) (edits []edit, used usage) {
 	edits, used = make([]edit, 0, len(b.changes)+b.edits), s.index.used
 	for key, c := range b.changes {
-		if old, ok := s.index.slots[key]; ok { // only this goroutine writes the index
+		if old, ok := s.index.slots[key]; ok { // no lock, because only this goroutine writes the index
 			used[old.class] -= old.cost()
 			edits = append(edits, edit{old.class, old.id(key), nil})
 		}

@@ -29,11 +29,11 @@ type file struct {
 	info   os.FileInfo
 	broken chan struct{} // closed when damage was found
 
-	most int // how large it may grow
-	full int // how large a transaction that makes room may let it grow
+	most int // how large the file may grow
+	full int // how large it may grow in a transaction that frees pages
 }
 
-// damage is the error for a file that is not as this package wrote it.
+// A damage is the error for a file that differs from what this package wrote.
 type damage struct{ what string }
 
 func (d *damage) Error() string { return d.what }
@@ -47,8 +47,8 @@ func isDamage(err error) bool {
 	return ok
 }
 
-// guard turns a panic into an error. bbolt panics when what it reads is inconsistent,
-// and faults when the file is shorter than its pages say.
+// guard turns a panic into an error. bbolt panics when it reads inconsistent data, and
+// faults when the file is shorter than its pages say.
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -59,8 +59,8 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// openBolt opens f, which is locked and checked, with bbolt. It closes f if it returns an
-// error.
+// openBolt opens f with bbolt. The caller has locked and checked f. If openBolt returns an
+// error, it has closed f.
 func openBolt(f *os.File, limits limits) (*file, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -71,7 +71,8 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 	spare := limits.file / 32
 	opened.full = int(limits.file)
 	if info.Size() > limits.file {
-		// Its bound was larger. Perhaps no page is free, and evicting an entry takes some.
+		// Its limit used to be larger. Perhaps no page is free, and evicting an entry
+		// needs some.
 		opened.full = int(info.Size() + spare)
 	}
 	opened.most = opened.full - int(spare)
@@ -79,12 +80,12 @@ func openBolt(f *os.File, limits limits) (*file, error) {
 		opened.db, err = bbolt.Open(f.Name(), 0, &bbolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 			PageSize: pageSize,
-			// This one takes time in proportion to the changes. The default one takes,
-			// for each, time in proportion to the free pages.
+			// Its time is proportional to the changes. For each change, the default type
+			// takes time proportional to the number of free pages.
 			FreelistType: bbolt.FreelistMapType,
 			MaxSize:      opened.most,
-			// Map all of it from the start. To map more, a commit would have to wait for
-			// all reads to end.
+			// Map the whole file from the start. To map more later, a commit would have
+			// to wait for all reads to end.
 			InitialMmapSize: opened.full,
 		})
 		if err != nil {
@@ -119,11 +120,11 @@ func (f *file) init() error {
 	})
 }
 
-// stuckAfter is how long a transaction may go on once damage was found.
+// stuckAfter is how long a transaction may continue once damage was found.
 const stuckAfter = 2 * time.Second
 
-// update runs do in a transaction. That has a goroutine of its own, because it may wait
-// without end for a lock of bbolt's that a panicking read has left locked.
+// update runs do in a transaction. The transaction has its own goroutine, because it may
+// wait forever for one of bbolt's locks that a panicking read has left locked.
 func (f *file) update(do func(*bbolt.Tx) error) error {
 	done := make(chan error, 1)
 	go func() { done <- guard(func() error { return f.db.Update(do) }) }()
@@ -140,8 +141,7 @@ func (f *file) update(do func(*bbolt.Tx) error) error {
 	}
 }
 
-// get returns a copy of the value that is under key at a slot, and nil if there is
-// none.
+// get returns a copy of the value under key at a slot, or nil if the slot is empty.
 func (f *file) get(at slot, key external.Key) (value []byte, err error) {
 	e := at.id(key)
 	err = guard(func() error {
@@ -160,7 +160,7 @@ func (f *file) get(at slot, key external.Key) (value []byte, err error) {
 	return value, err
 }
 
-// inUse returns how many bytes the pages have that are not free.
+// inUse returns the size of the pages that are not free, in bytes.
 func inUse(tx *bbolt.Tx) int64 {
 	stats := tx.DB().Stats() // of the last transaction
 	return tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*pageSize
@@ -168,11 +168,11 @@ func inUse(tx *bbolt.Tx) int64 {
 
 func (f *file) close() error { return guard(f.db.Close) }
 
-// abandon closes the file without bbolt's help. The file stays mapped until the process
+// abandon closes the file without using bbolt. The file stays mapped until the process
 // ends, which costs address space.
 func (f *file) abandon() { f.f.Close() }
 
-// isFull reports whether a commit failed for lack of space. The file is then as it was,
+// isFull reports whether a commit failed for lack of space. The file is then unchanged,
 // because the meta is written last.
 func isFull(err error) bool {
 	if errors.Is(err, berrors.ErrMaxSizeReached) || strings.HasPrefix(err.Error(), "file resize error") {

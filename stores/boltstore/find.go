@@ -34,7 +34,7 @@ func (s *Store) find(ctx context.Context, key external.Key) (value []byte, seria
 		if err != nil || value != nil {
 			return value, at.serial, err
 		}
-		// A commit has deleted it meanwhile, and may have put another.
+		// A commit has deleted the entry meanwhile, and may have put another one.
 		s.mu.Lock()
 		now2, there := s.current(key)
 		s.mu.Unlock()
@@ -44,13 +44,13 @@ func (s *Store) find(ctx context.Context, key external.Key) (value []byte, seria
 	}
 }
 
-// readers is how many goroutines read the file, and so how many a hung disk can block.
+// readers is how many goroutines read the file. A hung disk can block at most as many.
 const readers = 32
 
 // A request asks a reading goroutine for a value. bbolt reads from mapped memory, where
-// a hung disk stops the thread. The caller can leave when its context is done, because
-// another goroutine reads. A new goroutine for each read would have to grow its stack
-// each time.
+// a hung disk stops the thread. Because another goroutine reads, the caller can return
+// when its context is done. The reading goroutines are kept, because a new one for each
+// read would have to grow its stack each time.
 type request struct {
 	file   *file
 	at     slot
@@ -63,8 +63,7 @@ type answer struct {
 	err   error
 }
 
-// read returns a copy of the value that is under key at a slot, and nil if there is
-// none.
+// read has a reading goroutine call f.get, and returns the result.
 func (s *Store) read(ctx context.Context, f *file, at slot, key external.Key) ([]byte, error) {
 	r := request{f, at, key, make(chan answer, 1)}
 	select {

@@ -14,7 +14,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// smallDisk returns a folder on a disk of so many bytes.
+// smallDisk returns a directory on a disk of the given size.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -29,8 +29,8 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// TestFullDisk holds that nothing is lost that was committed, that the error says
-// what is the matter, and that the store goes on when there is room again.
+// TestFullDisk checks that no committed session is lost, that the error says why commits
+// fail, and that the store recovers when the disk has space again.
 func TestFullDisk(t *testing.T) {
 	dir := smallDisk(t, "8m")
 	path := filepath.Join(dir, "sessions.db")
@@ -67,7 +67,7 @@ func TestFullDisk(t *testing.T) {
 	must(t, os.Remove(ballast))
 	for deadline := in(10 * time.Second); s.Delete(t.Context(), key(1)) != nil; {
 		if time.Now().After(deadline) {
-			t.Fatal("the store does not go on when there is room")
+			t.Fatal("the store does not recover when the disk has space")
 		}
 	}
 	for n := 2; n < put-1; n++ {

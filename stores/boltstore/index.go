@@ -2,10 +2,10 @@ package boltstore
 
 import "github.com/halfshake/halfshake/external"
 
-// classes is the number of classes, each of which has a bucket of its own.
+// classes is the number of classes. Each class has its own bucket.
 const classes = int(external.ClassProved) + 1
 
-// A slot says where the file has an entry, and how large it is. It has 16 bytes,
+// A slot says where an entry is in the file and how large it is. It is kept to 16 bytes,
 // because the index holds one for each entry.
 type slot struct {
 	expires int64
@@ -16,16 +16,16 @@ type slot struct {
 
 func (at slot) cost() int64 { return costOf(int(at.size)) }
 
-// usage is what the entries of each class take of the file, as record.cost has it.
+// usage is the space that the entries of each class use in the file, by record.cost.
 type usage [classes]int64
 
 func (u usage) total() int64 { return u[external.ClassUnproved] + u[external.ClassProved] }
 
-// An index is what the file has.
+// An index lists the entries in the file.
 type index struct {
 	slots  map[external.Key]slot
 	used   usage
-	serial uint32 // the largest that was put
+	serial uint32 // the largest serial number put so far
 }
 
 func newIndex() *index { return &index{slots: make(map[external.Key]slot)} }

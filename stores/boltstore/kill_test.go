@@ -17,11 +17,11 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// lossBound is what the Store's comment says that a crash can lose.
+// lossBound is the age up to which a crash can lose a session, as Store documents.
 const lossBound = 2 * time.Second
 
-// live puts for ever, and says what was acknowledged, and when. If it is mixed, it
-// deletes, takes and revokes as well; each of which is a commit.
+// live puts entries until it is killed, and prints each operation when it returns. If mixed
+// is true, it also deletes, takes and swaps the log, each of which is a commit.
 func live(mixed bool) {
 	ctx := context.Background()
 	s, err := Open(os.Getenv("BOLTSTORE_FILE"), quiet)
@@ -37,10 +37,10 @@ func live(mixed bool) {
 		panic(err)
 	}
 	epoch := epochOf(log)
-	for n := epoch << 20; ; n++ { // not where an earlier child was
+	for n := epoch << 20; ; n++ { // not in the range of an earlier child
 		say("put", n, s.Put(ctx, key(n), numbered(n), in(time.Hour), external.ClassUnproved))
-		time.Sleep(3 * time.Millisecond) // so slow that only the interval makes it commit
-		if !mixed || place(n) != 49 {
+		time.Sleep(3 * time.Millisecond) // slow enough that only commitInterval causes commits
+		if !mixed || position(n) != 49 {
 			continue
 		}
 		say("delete", n-30, s.Delete(ctx, key(n-30)))
@@ -52,8 +52,9 @@ func live(mixed bool) {
 	}
 }
 
-// place is where entry n is among fifty, counted from the first of its child.
-func place(n int) int { return (n & (1<<20 - 1)) % 50 }
+// position returns entry n's position within a group of fifty, counted from its child's
+// first entry.
+func position(n int) int { return (n & (1<<20 - 1)) % 50 }
 
 func epochOf(log []byte) int {
 	if log == nil {
@@ -62,13 +63,13 @@ func epochOf(log []byte) int {
 	return int(binary.BigEndian.Uint64(log))
 }
 
-// numbered is the value of entry n, of 8 to 2007 bytes.
+// numbered returns the value of entry n, of 8 to 2007 bytes.
 func numbered(n int) []byte {
 	return bytes.Repeat(binary.BigEndian.AppendUint64(nil, uint64(n)), 1+n%250)
 }
 
-// TestKill kills processes while they write, and looks for what they had
-// acknowledged. BOLTSTORE_KILLS says how often, each of three at a time.
+// TestKill kills processes while they write, and checks the operations that they
+// acknowledged. BOLTSTORE_KILLS is the number of kills in each of three parallel runs.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	kills := 1
@@ -110,7 +111,7 @@ func testKill(t *testing.T, role, path string) {
 		var n int
 		var ns int64
 		if _, err := fmt.Sscan(line, &deed, &n, &ns); err != nil {
-			continue // cut off
+			continue // the line was cut off
 		}
 		switch deed {
 		case "put":
@@ -128,13 +129,13 @@ func testKill(t *testing.T, role, path string) {
 	old := 0
 	for n, at := range put {
 		got, err := s.Get(t.Context(), key(n))
-		// Of the two last to be removed, the child was killed before it said so.
-		unsaid := n >= last-80 && (place(n) == 19 || place(n) == 29)
+		// The child may have been killed before it printed the last two removals.
+		unsaid := n >= last-80 && (position(n) == 19 || position(n) == 29)
 		switch {
 		case removed[n] && !errors.Is(err, external.ErrNotFound):
 			t.Errorf("entry %d had been removed, and Get returned %d bytes, %v", n, len(got), err)
 		case err == nil && !bytes.Equal(got, numbered(n)):
-			t.Errorf("entry %d is another", n)
+			t.Errorf("entry %d has another value", n)
 		case killed.Sub(at) < lossBound || removed[n] || unsaid && role == "mixed":
 		case err != nil:
 			t.Errorf("entry %d, put %v before the crash, is lost: %v", n, killed.Sub(at), err)
@@ -144,7 +145,7 @@ func testKill(t *testing.T, role, path string) {
 		}
 	}
 	if old < 50 || role == "mixed" && (len(removed) < 4 || epoch == 0) {
-		t.Errorf("the child put %d entries before the last seconds, removed %d and is at epoch %d: the test sees too little", old, len(removed), epoch)
+		t.Errorf("the child put %d entries before the last seconds, removed %d and is at epoch %d: the test shows too little", old, len(removed), epoch)
 	}
 	log, err := s.Load(t.Context())
 	if role == "mixed" && (err != nil || epochOf(log) != epoch && epochOf(log) != epoch+1) {

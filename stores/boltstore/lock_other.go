@@ -9,11 +9,11 @@ import (
 	"runtime"
 )
 
-// lock fails: on this platform a file that is locked as bbolt does it cannot be handed to
-// bbolt.
+// lock fails. On this platform, bbolt cannot open a file that this process has already
+// locked the way bbolt does.
 func lock(*os.File) error {
 	return fmt.Errorf("%w on %s: use another store", errors.ErrUnsupported, runtime.GOOS)
 }
 
-// ownerOf returns this user: a file system without users has no other.
+// ownerOf returns this user, because file ownership is not checked on this platform.
 func ownerOf(os.FileInfo) int { return os.Geteuid() }

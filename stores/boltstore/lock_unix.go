@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// lock locks f for this process as bbolt does, but before the file is checked. The lock
+// lock locks f for this process as bbolt would, but before the file is checked. The lock
 // ends when the last descriptor of f is closed.
 func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -22,7 +22,7 @@ func lock(f *os.File) error {
 	return nil
 }
 
-// ownerOf returns the id of the user to whom a file belongs.
+// ownerOf returns the id of the user who owns a file.
 func ownerOf(info os.FileInfo) int {
 	return int(info.Sys().(*syscall.Stat_t).Uid)
 }

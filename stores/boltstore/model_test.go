@@ -10,8 +10,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// TestModel does at random what a store can do, with few keys, and compares with
-// a map. Commits, restarts and the passing of time come in between.
+// TestModel performs random operations with few keys, and compares the results with a map.
+// Commits, restarts and advances of the clock happen in between.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {

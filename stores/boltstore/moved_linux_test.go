@@ -12,8 +12,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// A file that is deleted under the process is missed, said, and replaced: what is
-// put from then on outlives the process.
+// If the file is deleted while the store is open, the store logs that and starts a new
+// file. Sessions put from then on outlive the process.
 func TestDeletedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	var log bytes.Buffer
@@ -25,7 +25,7 @@ func TestDeletedFile(t *testing.T) {
 	must(t, s.Put(t.Context(), key(2), numbered(2), in(time.Hour), external.ClassUnproved))
 	s.flush(t)
 	must(t, s.Close())
-	if !strings.Contains(log.String(), "gone from its place") {
+	if !strings.Contains(log.String(), "no longer at its path") {
 		t.Errorf("the log says: %s", &log)
 	}
 	s, err = Open(path, quiet)
@@ -33,11 +33,11 @@ func TestDeletedFile(t *testing.T) {
 	defer func() { must(t, s.Close()) }()
 	got, err := s.Get(t.Context(), key(2))
 	if err != nil || !bytes.Equal(got, numbered(2)) {
-		t.Errorf("what was put after the deletion: %v", err)
+		t.Errorf("a session put after the deletion: %v", err)
 	}
 }
 
-// While commits fail, Put says so.
+// While commits fail, Put returns an error.
 func TestPutSaysThatCommitsFail(t *testing.T) {
 	dir := smallDisk(t, "8m")
 	s, err := Open(filepath.Join(dir, "sessions.db"), quiet)
@@ -54,7 +54,7 @@ func TestPutSaysThatCommitsFail(t *testing.T) {
 	must(t, os.Remove(ballast))
 	for until = in(10 * time.Second); s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved) != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal("Put fails when there is room")
+			t.Fatal("Put still fails although the disk has space")
 		}
 	}
 	must(t, s.Close())

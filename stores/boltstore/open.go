@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// openFile opens the file at path and returns its contents. It makes the file if there
-// is none, and sets it aside first if it is damaged or not this package's.
+// openFile opens the file at path and returns its contents. It creates the file if there
+// is none. If the file is damaged or was not written by this package, openFile first sets
+// it aside.
 func openFile(path string, limits limits, logger *slog.Logger) (*file, *contents, error) {
 	f, err := lockFile(path)
 	if err != nil {
@@ -51,13 +52,13 @@ func openNew(path string, limits limits) (*file, *contents, error) {
 		return nil, nil, err
 	}
 	opened, err := openBolt(f, limits)
-	if err != nil { // as on a full disk, and half a file would be taken for damage
+	if err != nil { // for example on a full disk; half a file would look damaged
 		err = errors.Join(err, os.Remove(path))
 	}
 	return opened, found, err
 }
 
-// lockFile opens the file at path, or makes it, and locks it.
+// lockFile opens the file at path, creating it if necessary, and locks it.
 func lockFile(path string) (*os.File, error) {
 	for {
 		f, err := openRegular(path)
@@ -92,8 +93,8 @@ func claim(f *os.File, path string) (bool, error) {
 	return true, syncDir(filepath.Dir(path))
 }
 
-// openRegular opens a regular file, or makes one. It refuses anything else: to open a
-// pipe would block.
+// openRegular opens or creates a regular file. It refuses anything else: opening a pipe
+// would block.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -102,7 +103,7 @@ func openRegular(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
-// isAt reports whether path names the file of info.
+// isAt reports whether path names the file that info describes.
 func isAt(info os.FileInfo, path string) (bool, error) {
 	there, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,10 +112,10 @@ func isAt(info os.FileInfo, path string) (bool, error) {
 	return err == nil && os.SameFile(info, there), err
 }
 
-// mend adds to an error from opening path what to do about it.
+// mend adds advice to an error from opening path.
 func mend(path string, err error) error {
 	dir := filepath.Dir(path)
-	err = bare(err) // Open says which path
+	err = bare(err) // Open adds the path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no directory %s: make it (mkdir -p -m 700 %s), or name another file", err, dir, dir)
@@ -131,8 +132,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// syncDir makes the names in dir survive a crash of the machine, if the file system
-// supports that and this user may read dir.
+// syncDir syncs dir, so that its file names survive a crash of the machine. It does
+// nothing if the file system does not support that or this user may not read dir.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrPermission) {

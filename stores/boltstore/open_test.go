@@ -19,7 +19,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// wantOpenError holds that Open fails at once, and says all of words.
+// wantOpenError checks that Open fails at once with an error that contains all of words.
 func wantOpenError(t *testing.T, path string, words ...string) {
 	t.Helper()
 	begin := time.Now()
@@ -58,7 +58,7 @@ func TestNilLogger(t *testing.T) {
 	must(t, os.Remove(path))
 	must(t, s.Put(t.Context(), key(1), numbered(1), in(time.Hour), external.ClassUnproved))
 	s.flush(t)
-	if !strings.Contains(lines.String(), "level=ERROR") || !strings.Contains(lines.String(), "gone from its place") {
+	if !strings.Contains(lines.String(), "level=ERROR") || !strings.Contains(lines.String(), "no longer at its path") {
 		t.Errorf("the default logger has %q", &lines)
 	}
 }
@@ -91,7 +91,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 	wantOpenError(t, filepath.Join(dir, "file", "sessions.db"), "not a directory")
 	if names := namesIn(t, dir); len(names) != 2 {
-		t.Errorf("there is now %v", names)
+		t.Errorf("the directory now has %v", names)
 	}
 }
 
@@ -107,11 +107,11 @@ func TestFileMode(t *testing.T) {
 		t.Errorf("the file's mode is %v", info.Mode())
 	}
 	if names := namesIn(t, filepath.Dir(r.path)); len(names) != 1 {
-		t.Errorf("there is more than the file: %v", names)
+		t.Errorf("the directory has other files: %v", names)
 	}
 }
 
-// TestOpenAtOnce has many find a damaged file at one time: one sets it aside.
+// TestOpenAtOnce has many callers open a damaged file at once: exactly one sets it aside.
 func TestOpenAtOnce(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "sessions.db")
@@ -133,7 +133,7 @@ func TestOpenAtOnce(t *testing.T) {
 		}
 		all.Wait()
 		if n := opened.Load(); n != 1 {
-			t.Fatalf("%d opened it", n)
+			t.Fatalf("%d callers opened it", n)
 		}
 		if err := last.Load().Put(context.Background(), key(1), value(1), in(time.Hour), external.ClassUnproved); err != nil {
 			t.Error(err)
@@ -147,7 +147,7 @@ func TestOpenAtOnce(t *testing.T) {
 	}
 }
 
-// TestClaim has a file that is set aside between its opening and its locking.
+// TestClaim sets a file aside after it was opened and before it is locked.
 func TestClaim(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	f, err := openRegular(path)
@@ -155,19 +155,19 @@ func TestClaim(t *testing.T) {
 	defer f.Close()
 	must(t, os.Rename(path, path+".aside"))
 	if ours, err := claim(f, path); ours || err != nil {
-		t.Error("no file is there:", ours, err)
+		t.Error("claim, with no file at the path:", ours, err)
 	}
 	must(t, os.WriteFile(path, nil, 0o600))
 	if ours, err := claim(f, path); ours || err != nil {
-		t.Error("another file is there:", ours, err)
+		t.Error("claim, with another file at the path:", ours, err)
 	}
 	must(t, os.Rename(path+".aside", path))
 	if ours, err := claim(f, path); !ours || err != nil {
-		t.Error("it is there again:", ours, err)
+		t.Error("claim, with the file back at the path:", ours, err)
 	}
 }
 
-// TestOpenEmpty has what a crash leaves right after the file was made.
+// TestOpenEmpty opens an empty file, which a crash leaves right after the file was created.
 func TestOpenEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

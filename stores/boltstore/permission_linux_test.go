@@ -23,21 +23,21 @@ func TestOpenWithoutPermission(t *testing.T) {
 	os.Chmod(dir, 0o500)
 	defer os.Chmod(dir, 0o700)
 	wantOpenError(t, filepath.Join(dir, "other.db"), "permission denied", "write to the directory")
-	// It is damaged, and cannot be set aside.
+	// The file is damaged, and cannot be set aside.
 	wantOpenError(t, path, "damaged file", "cannot be set aside", "write to its directory")
 	if got, err := os.ReadFile(path); string(got) != "precious" {
 		t.Error(got, err)
 	}
 }
 
-// unprivileged makes the rest of the test run without root's exemption from
-// permissions, on a thread that ends with it.
+// unprivileged makes the rest of the test run without root's exemption from file
+// permissions, on a thread that ends with the test.
 func unprivileged(t *testing.T) {
 	if os.Getuid() != 0 {
 		return
 	}
 	if runtime.GOOS != "linux" {
-		t.Skip("root may do all")
+		t.Skip("root bypasses file permissions")
 	}
 	runtime.LockOSThread()
 	if err := os.Chmod(filepath.Dir(t.TempDir()), 0o777); err != nil {

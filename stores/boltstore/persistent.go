@@ -17,7 +17,7 @@ const (
 	storeName = "sessions.db"
 	keysName  = "fleet.key"
 
-	// maxKeysSize is more than the largest file of keys has.
+	// maxKeysSize is more than the size of the largest key file.
 	maxKeysSize = 1 << 16
 )
 
@@ -29,22 +29,22 @@ type External struct {
 	store *Store
 }
 
-// OpenExternal opens the external session cache in the directory dir. It makes dir,
-// with mode 0700, if there is none. Close the External after the [halfshake.Cache]
+// OpenExternal opens the external session cache in the directory dir. It creates dir
+// with mode 0700 if it does not exist. Close the External after the [halfshake.Cache]
 // that uses its callbacks.
 //
-// The directory holds two files. The first use makes both, with mode 0600:
+// The directory holds two files. The first use creates both, with mode 0600:
 //
-//   - sessions.db, the [Store] with cfg. One process at a time has it open, and
-//     OpenExternal in another fails at once.
-//   - fleet.key, the keys. Whoever reads it and sessions.db has the sessions, so keep
-//     it out of backups. If it is deleted, the next use makes another, and no session
-//     that is stored resumes. "halfshake keygen --rotate" adds a key, and
+//   - sessions.db is the [Store], configured by cfg. Only one process at a time can have
+//     it open. In any other, OpenExternal fails at once.
+//   - fleet.key holds the keys. Anyone who can read it and sessions.db has the sessions,
+//     so keep it out of backups. If it is deleted, the next use creates another, and the
+//     stored sessions do not resume. "halfshake keygen --rotate" adds a key, and
 //     [external.External.SetKeys] puts keys into force while the process runs.
 //
 // OpenExternal refuses a directory that another user can write to or that users
 // outside its group can enter, and a key file that any other user can read or write.
-// The error contains the command that mends it.
+// The error contains the command that fixes it.
 func OpenExternal(dir string, cfg Config) (*External, error) {
 	if err := makePrivate(dir); err != nil {
 		return nil, fmt.Errorf("boltstore: directory %q: %w", dir, err)
@@ -60,9 +60,8 @@ func OpenExternal(dir string, cfg Config) (*External, error) {
 	return &External{sessions, store}, nil
 }
 
-// Close writes what is queued, and closes the store: see [external.External.Close]
-// and [Store.Close]. It returns the errors of both, and nil if the External is closed
-// already.
+// Close writes queued changes and closes the store: see [external.External.Close] and
+// [Store.Close]. It returns the errors of both, or nil if the External is already closed.
 func (e *External) Close() error {
 	return errors.Join(e.External.Close(), e.store.Close())
 }
@@ -79,7 +78,7 @@ func (s *Store) external(path string) (*external.External, error) {
 	return external.New(s, external.Config{Keys: keys, Logger: s.logTo})
 }
 
-// makePrivate makes the directory dir if there is none, and checks who has access.
+// makePrivate creates the directory dir if it does not exist, and checks who has access.
 func makePrivate(dir string) error {
 	if dir == "" {
 		return errors.New("its name is empty: name one that survives restarts, as in /var/lib/NAME/sessions")
@@ -120,13 +119,13 @@ func readKeys(path string) (*external.KeyRing, error) {
 	}
 	keys, err := external.ParseKeys(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: restore it, or delete it to begin without the sessions that are stored", err)
+		return nil, fmt.Errorf("%w: restore it, or delete it to begin without the stored sessions", err)
 	}
 	return keys, nil
 }
 
-// makeKeys makes the first keys. No other process does the same meanwhile, because
-// this one has the lock of the store beside them.
+// makeKeys makes the first keys. No other process can do so at the same time, because
+// this one holds the lock of the store in the same directory.
 func (s *Store) makeKeys(path string) (*external.KeyRing, error) {
 	keys := external.GenerateKeys(time.Now())
 	text, err := keys.MarshalText()
@@ -140,14 +139,14 @@ func (s *Store) makeKeys(path string) (*external.KeyRing, error) {
 	lost := len(s.index.slots)
 	s.mu.Unlock()
 	if lost > 0 {
-		s.logger().Warn("the key file is missing; another is made, under which the sessions in the store do not resume",
+		s.logger().Warn("the key file is missing and a new one was made; the sessions in the store cannot resume",
 			"file", path, "sessions", lost)
 	}
 	return keys, nil
 }
 
-// writePrivate puts a file of mode 0600 at path. After a crash there is all of it, or
-// nothing.
+// writePrivate writes a file with mode 0600 at path. After a crash, the file is complete
+// or absent.
 func writePrivate(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -164,9 +163,9 @@ func writePrivate(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// checkPrivate returns an error if the file of info has one of the forbidden
-// permissions, which chmod takes away, or belongs to another user than root and this
-// one, which chown corrects.
+// checkPrivate returns an error if a file has one of the forbidden permissions or belongs
+// to a user other than root and this one. The error names chmod or chown as the command
+// that fixes it.
 func checkPrivate(info fs.FileInfo, forbidden fs.FileMode, chmod, chown string) error {
 	if mode := info.Mode().Perm(); mode&forbidden != 0 {
 		return fmt.Errorf("its mode is %04o, which gives access to other users: run %s", mode, chmod)
@@ -177,7 +176,7 @@ func checkPrivate(info fs.FileInfo, forbidden fs.FileMode, chmod, chown string) 
 	return nil
 }
 
-// bare returns err without the path that package os puts before it.
+// bare returns err without the path that package os adds.
 func bare(err error) error {
 	if named, ok := errors.AsType[*fs.PathError](err); ok {
 		return named.Err

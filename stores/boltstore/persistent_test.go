@@ -94,8 +94,8 @@ func TestExternalSurvivesRestarts(t *testing.T) {
 	}
 }
 
-// TestFirstStartsAtOnce holds that of several first starts one has the store, under
-// the keys that are then in the file, and the others say why they have not.
+// TestFirstStartsAtOnce checks that exactly one of several concurrent first starts opens the
+// store, under the keys that end up in the file, and that the others say why they failed.
 func TestFirstStartsAtOnce(t *testing.T) {
 	for range 20 {
 		dir := filepath.Join(quickDir(t), "sessions")
@@ -113,7 +113,7 @@ func TestFirstStartsAtOnce(t *testing.T) {
 		}
 		starts.Wait()
 		if len(opened) != 1 {
-			t.Fatalf("%d of %d starts at once have the store", len(opened), cap(opened))
+			t.Fatalf("%d of %d concurrent starts have opened the store", len(opened), cap(opened))
 		}
 		e, client := <-opened, newVisitor(tls.VersionTLS13)
 		client.resumes(t, e.Callbacks())
@@ -134,7 +134,7 @@ func TestSecondProcess(t *testing.T) {
 	wantRefused(t, dir, "it is open already", "fuser")
 }
 
-// wantRefused holds that OpenExternal fails and says all of words.
+// wantRefused checks that OpenExternal fails with an error that contains all of words.
 func wantRefused(t *testing.T, dir string, words ...string) {
 	t.Helper()
 	e, err := OpenExternal(dir, quiet)
@@ -150,8 +150,8 @@ func wantRefused(t *testing.T, dir string, words ...string) {
 	}
 }
 
-// TestBadKeyFile has key files that must not be used, each of which stays as it is,
-// and what the error says. The store can be opened afterwards.
+// TestBadKeyFile has key files that must not be used, and the error for each. The files
+// stay as they are, and the store can be opened afterwards.
 func TestBadKeyFile(t *testing.T) {
 	text, err := external.GenerateKeys(in(0)).MarshalText()
 	must(t, err)
@@ -238,7 +238,8 @@ func TestForeignOwner(t *testing.T) {
 	must(t, openExternal(t, dir).Close())
 }
 
-// TestLostKeyFile holds that a lost key file costs the sessions, and says so.
+// TestLostKeyFile checks that the sessions are lost with the key file, and that the log says
+// so.
 func TestLostKeyFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "sessions")
 	client := newVisitor(tls.VersionTLS13)

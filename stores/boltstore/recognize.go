@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// Recognizes reports whether Open may have the file at path: it is this package's, even
-// if it is damaged, or it is empty or does not exist. Open does not ask, and sets aside
-// any other file. A program whose users name the path should ask, because they may name
-// a file of something else.
+// Recognizes reports whether it is safe to pass path to Open: the file was written by
+// this package, even if it is damaged, or it is empty or does not exist. Open itself does
+// not check this, and sets aside any other file. A program whose users choose the path
+// should check, because they may name another program's file.
 func Recognizes(path string) (bool, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -31,7 +31,7 @@ func Recognizes(path string) (bool, error) {
 	return hasMeta(head[pageHeaderSize:]) || hasMeta(head[pageSize+pageHeaderSize:]), nil
 }
 
-// hasMeta reports whether b begins like a meta of a bbolt file with our page size.
+// hasMeta reports whether b starts like a meta of a bbolt file with our page size.
 func hasMeta(b []byte) bool {
 	return order.Uint32(b) == boltMagic && order.Uint32(b[8:]) == pageSize
 }

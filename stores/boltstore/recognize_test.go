@@ -12,8 +12,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// A file of ours is recognized, whole or with one of its first pages destroyed;
-// another program's is not.
+// A file of this package is recognized, intact or with one of its first pages destroyed.
+// Another program's file is not.
 func TestRecognizes(t *testing.T) {
 	dir := t.TempDir()
 	ours := filepath.Join(dir, "ours")

@@ -10,15 +10,15 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// The file has a bucket of sessions for each class, and one of state. A session's
-// key in its bucket has 44 bytes, integers big endian,
+// The file has a bucket of sessions for each class, and a bucket for state. A session's
+// key in its bucket has 44 bytes, with big-endian integers:
 //
 //	expiry, nanoseconds since 1970 [8] | serial number of the Put [4] | external.Key [32]
 //
-// and its value is a record. So sessions of one lifetime are appended at the right
-// end of the tree, whole pages at a time, and expire or are evicted at its left end.
-// The serial number keeps in order the sessions that expire in the same second. It
-// wraps around after 2^32.
+// Its value is a record. Sessions of the same lifetime are therefore appended at the right
+// end of the tree, whole pages at a time, and expire or are evicted at its left end. The
+// serial number keeps sessions that expire in the same second in order. It wraps around
+// after 2^32.
 var (
 	sessionsBuckets = [classes][]byte{
 		external.ClassUnproved: []byte("unproved"),
@@ -51,7 +51,8 @@ func (e id) key() external.Key { return external.Key(e[12:]) }
 
 func (e id) compare(f id) int { return bytes.Compare(e[:], f[:]) }
 
-// nanoseconds clamps t to 1970 to 2262, which 63 bits of nanoseconds can express.
+// nanoseconds returns t in nanoseconds since 1970, clamped to 1970 to 2262, the range of 63
+// bits.
 func nanoseconds(t time.Time) int64 {
 	switch {
 	case t.Before(time.Unix(0, 0)):
@@ -62,9 +63,9 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// A record is a CRC-32C of the key in the bucket and the value, big endian, followed by
-// the value. Sealed values need no checksum, but bbolt has none for its pages, and this
-// one finds damage before it has effects.
+// A record is a big-endian CRC-32C of the key in the bucket and the value, followed by the
+// value. Sealed values need no checksum, but bbolt has none for its pages, and this one
+// detects damage before it has effects.
 type record []byte
 
 const checksumSize = 4
@@ -92,8 +93,8 @@ func (r record) validFor(key []byte, max int) bool {
 		binary.BigEndian.Uint32(r) == r.checksum(key)
 }
 
-// cost is what an entry takes in a page, without its share of the page's own. A
-// deletion costs what bbolt keeps in memory for it.
+// cost is the space that an entry uses in a page, without its share of the page's header.
+// The cost of a deletion is the memory that bbolt uses for it.
 func (r record) cost() int64 { return costOf(len(r)) }
 
 func costOf(recordSize int) int64 { return leafElementSize + int64(idSize) + int64(recordSize) }

@@ -12,9 +12,8 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// BenchmarkRemove and BenchmarkRemoveLineage remove sessions of a Cache over a file,
-// one after the other and from 32 callers at once. Each call returns when the file has
-// recorded it.
+// BenchmarkRemove and BenchmarkRemoveLineage remove sessions of a Cache over a file, from
+// one caller and from 32 at once. Each call returns when the removal is on the disk.
 func BenchmarkRemove(b *testing.B) {
 	eachCallers(b, func(cache *halfshake.Cache, s *halfshake.Session) { cache.Remove(s) })
 }
@@ -60,8 +59,8 @@ func eachCallers(b *testing.B, remove func(*halfshake.Cache, *halfshake.Session)
 	}
 }
 
-// makeSessions makes n sessions in the cache and in its store, each of a lineage of its
-// own, as handshakes do.
+// makeSessions puts n sessions into the cache and its store, each of a different lineage,
+// as handshakes do.
 func makeSessions(b *testing.B, cache *halfshake.Cache, n int) (made []*halfshake.Session) {
 	b.Helper()
 	config, err := cache.ServerConfig(&tls.Config{Certificates: []tls.Certificate{certificate}})
@@ -80,7 +79,7 @@ func makeSessions(b *testing.B, cache *halfshake.Cache, n int) (made []*halfshak
 	return made
 }
 
-// serverSession is a TLS 1.3 session of crypto/tls in the encoding that is described in
-// crypto/tls/ticket.go, with a secret of 32 bytes.
+// serverSession returns a TLS 1.3 session of crypto/tls with a secret of 32 bytes, in the
+// encoding that crypto/tls/ticket.go describes.
 var serverSession = append(append([]byte{3, 4, 1, 0x13, 1, 0, 0, 0, 0, 0x6a, 0, 0, 0, 32},
 	"a secret of thirty-two bytes    "...), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// replaceInterval is the least time between two replacements of the file, so that a bad
-// disk does not cost a file a moment.
+// replaceInterval is the least time between two replacements of the file. It keeps a bad
+// disk from causing one replacement after another.
 const replaceInterval = 5 * time.Second
 
-// load opens the file, or a new one, and takes over its contents.
+// load opens the file, or a new one, and adopts its contents.
 func (s *Store) load() error {
 	f, found, err := openFile(s.path, s.limits, s.logger())
 	if err != nil {
@@ -19,7 +19,7 @@ func (s *Store) load() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.file, s.index = f, found.index
-	s.serial.Add(found.index.serial) // beyond those in the file
+	s.serial.Add(found.index.serial) // continue after the largest in the file
 	if s.log == nil {
 		s.log = found.log
 		return nil
@@ -47,8 +47,8 @@ func (s *Store) condemn(f *file, err error) {
 	s.hurry()
 }
 
-// present returns the file as ready does, after a check that it still has its name:
-// what is written to a deleted file is lost when the process ends.
+// present returns the file like ready, but first checks that the file is still at its
+// path: writes to a deleted file are lost when the process ends.
 func (s *Store) present() (*file, error) {
 	f, err := s.ready()
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Store) ready() (*file, error) {
 		s.mu.Unlock()
 	}
 	if err := s.load(); err != nil {
-		return nil, fmt.Errorf("open another file: %w", err)
+		return nil, fmt.Errorf("open a new file: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

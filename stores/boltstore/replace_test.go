@@ -11,7 +11,7 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// damages are what may befall a file while a store has it open.
+// damages are ways to damage a file while a store has it open.
 var damages = map[string]func(t *testing.T, f *os.File, size int64){
 	"truncated": func(t *testing.T, f *os.File, size int64) { must(t, f.Truncate(0)) },
 	"cut":       func(t *testing.T, f *os.File, size int64) { must(t, f.Truncate(2*pageSize)) },
@@ -36,8 +36,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// TestDamageWhileOpen holds that a damaged file is replaced, by whichever
-// operation it is found, and that the process and the revocation log survive.
+// TestDamageWhileOpen checks that a damaged file is replaced, whichever operation finds the
+// damage, and that the process and the revocation log survive.
 func TestDamageWhileOpen(t *testing.T) {
 	for name, damage := range damages {
 		for _, by := range []string{"reads", "writes", "both"} {
@@ -60,14 +60,14 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
-// useDamaged does what may return any error, but no wrong value.
+// useDamaged performs operations that may fail, but must not return a wrong value.
 func (r *rig) useDamaged(by string) {
 	r.Helper()
 	for n := range 100 {
 		if by != "writes" {
 			got, err := r.Get(r.Context(), key(n))
 			if err == nil && !bytes.Equal(got, numbered(n)) {
-				r.Fatalf("entry %d is another", n)
+				r.Fatalf("entry %d has another value", n)
 			}
 		}
 		if by != "reads" && n%10 == 0 {
@@ -113,7 +113,7 @@ func (r *rig) wantReplaced() {
 	}
 }
 
-// TestFlippedValue has damage that bbolt cannot see.
+// TestFlippedValue makes damage that bbolt cannot detect.
 func TestFlippedValue(t *testing.T) {
 	r := newRig(t, Config{})
 	must(t, r.CompareAndSwap(t.Context(), nil, []byte("log")))
@@ -127,7 +127,7 @@ func TestFlippedValue(t *testing.T) {
 	must(t, err)
 	defer f.Close()
 	k := key(7)
-	at := 0 // just behind each copy of the key
+	at := 0 // just after each copy of the key
 	for next := 0; next >= 0; next = bytes.Index(data[at:], k[:]) {
 		if at += next; next > 0 {
 			at += len(k) + checksumSize
@@ -143,8 +143,7 @@ func TestFlippedValue(t *testing.T) {
 	r.wantReplaced()
 }
 
-// TestRemovedFile has the file's name taken by another store's: that one must
-// not be set aside.
+// TestRemovedFile replaces the file with another store's, which must not be set aside.
 func TestRemovedFile(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{})
@@ -171,7 +170,7 @@ func TestRemovedFile(t *testing.T) {
 	must(t, r.Delete(t.Context(), key(1)))
 }
 
-// TestReplaceIsNotHasty holds that new files do not follow one another.
+// TestReplaceIsNotHasty checks that a new file is not replaced at once.
 func TestReplaceIsNotHasty(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{})
@@ -195,8 +194,8 @@ func TestReplaceIsNotHasty(t *testing.T) {
 	}
 }
 
-// TestStuckCommit has a read that panics with bbolt's locks locked, and a commit
-// that waits for them.
+// TestStuckCommit has a read that panics while it holds bbolt's locks, and a commit that
+// waits for them.
 func TestStuckCommit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{})

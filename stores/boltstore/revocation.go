@@ -27,7 +27,7 @@ func (s *Store) Load(ctx context.Context) ([]byte, error) {
 // CompareAndSwap implements [external.Store].
 func (s *Store) CompareAndSwap(ctx context.Context, old, next []byte) error {
 	if n := len(next); n > external.MaxLogSize {
-		return fmt.Errorf("boltstore: replace the revocation log: it has at most %d bytes, and this one %d", external.MaxLogSize, n)
+		return fmt.Errorf("boltstore: replace the revocation log: it may have at most %d bytes, and this one has %d", external.MaxLogSize, n)
 	}
 	if err := s.compareAndSwap(ctx, old, next); err != nil {
 		return fmt.Errorf("boltstore: replace the revocation log: %w", err)
@@ -35,9 +35,10 @@ func (s *Store) CompareAndSwap(ctx context.Context, old, next []byte) error {
 	return nil
 }
 
-// compareAndSwap compares with the log that is on its way to the file. Load returns
-// the one that has arrived, so that nobody acts on a log that a crash takes back. A
-// loser therefore waits until Load would return what it has lost to.
+// compareAndSwap compares old with the newest log, which may not be in the file yet. Load
+// returns only a log that is in the file, so that no caller acts on a log that a crash
+// would undo. On a conflict, compareAndSwap therefore waits until Load would return the
+// log that won.
 func (s *Store) compareAndSwap(ctx context.Context, old, next []byte) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -55,8 +56,8 @@ func (s *Store) compareAndSwap(ctx context.Context, old, next []byte) error {
 	return s.await(ctx, swapped)
 }
 
-// newestLog returns the log that the last swap made, and the attempt with which it
-// arrives: nil if the file has it.
+// newestLog returns the log of the last swap, and the attempt that writes it to the file,
+// or nil if the file already has it.
 func (s *Store) newestLog() (log []byte, arrival *attempt) {
 	for _, b := range []*batch{s.open, s.committing} {
 		if b != nil && b.log != nil {
@@ -66,5 +67,6 @@ func (s *Store) newestLog() (log []byte, arrival *attempt) {
 	return s.log, nil
 }
 
-// equalLogs distinguishes an empty log from none, which is nil.
+// equalLogs reports whether a and b are equal. Unlike bytes.Equal, it distinguishes an
+// empty log from a missing one, which is nil.
 func equalLogs(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

@@ -16,8 +16,8 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// A rig is a store under test. When the test ends, its file is whole in our eyes
-// and in bbolt's.
+// A rig is a store under test. When the test ends, it checks that the file is intact, with
+// check and with bbolt.
 type rig struct {
 	testing.TB
 	*Store
@@ -44,11 +44,11 @@ func newRigIn(t testing.TB, dir string, cfg Config) *rig {
 	return r
 }
 
-// quiet is the configuration of a store whose lines a test does not look at.
+// quiet is the configuration of a store whose log a test does not read.
 var quiet = Config{Logger: slog.New(slog.DiscardHandler)}
 
-// quickDir returns a folder where fsync takes no time, if there is one, for tests
-// that make hundreds of commits.
+// quickDir returns a directory where fsync is fast, if there is one, for tests that make
+// hundreds of commits.
 func quickDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "boltstore")
@@ -59,7 +59,7 @@ func quickDir(t testing.TB) string {
 	return dir
 }
 
-// reopen opens the file, after a Close if it is open.
+// reopen opens the file. If it is already open, reopen closes it first.
 func (r *rig) reopen(cfg Config) {
 	r.Helper()
 	if r.Store != nil {
@@ -78,7 +78,7 @@ func (r *rig) reopen(cfg Config) {
 	r.Store = s
 }
 
-// wantWhole holds that the file at path is as it should be.
+// wantWhole checks that the file at path is intact.
 func wantWhole(t testing.TB, path string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -105,7 +105,7 @@ func wantWhole(t testing.TB, path string) {
 	}
 }
 
-// flush has everything that is pending committed.
+// flush commits all pending changes.
 func (s *Store) flush(t testing.TB) {
 	t.Helper()
 	for range 2 {

@@ -37,7 +37,7 @@ func TestEntriesOutliveTheStore(t *testing.T) {
 	if got, err := r.Take(t.Context(), key(7)); err != nil || !bytes.Equal(got, v) {
 		t.Fatal(got, err)
 	}
-	r.put(key(100), v) // is committed by Close
+	r.put(key(100), v) // Close commits it
 	r.reopen(Config{})
 	for n := range 101 {
 		if n == 6 || n == 7 {
@@ -142,8 +142,8 @@ func TestClosed(t *testing.T) {
 	r.reopen(Config{})
 }
 
-// TestConflictComesWithTheLog holds that the loser of a swap can load at once what it
-// has lost to, instead of trying again until the winner's commit is done.
+// TestConflictComesWithTheLog checks that the loser of a swap can at once load the log that
+// won. It need not retry until the winner's commit is done.
 func TestConflictComesWithTheLog(t *testing.T) {
 	r := newRig(t, Config{})
 	var old []byte
@@ -169,7 +169,7 @@ func TestRevocationLog(t *testing.T) {
 	r := newRig(t, Config{})
 	ctx := t.Context()
 	if _, err := r.Load(ctx); !errors.Is(err, external.ErrNotFound) {
-		t.Fatalf("Load returned %v of no log", err)
+		t.Fatalf("Load returned %v without a log", err)
 	}
 	logs := [][]byte{nil, {}, value(100), value(external.MaxLogSize), value(3)}
 	for i, next := range logs[1:] {

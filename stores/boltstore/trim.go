@@ -6,33 +6,34 @@ import (
 	"github.com/halfshake/halfshake/external"
 )
 
-// trimmed is what a transaction takes out of the file, beside its batch's changes.
+// trimmed says which entries a transaction deletes in addition to its batch's changes.
 type trimmed struct {
 	gone []edit
 	next int64 // when the next entry expires; 0 if there is none
 	more bool  // trimStep was reached
 }
 
-// A trimmer chooses what to take out: what has expired, and what must make room.
+// A trimmer chooses the entries to delete: expired ones, and ones to evict.
 type trimmer struct {
 	now    int64
-	excess int64 // bytes that are still to be freed
-	used   usage // what entries take once the transaction has done all else
-	share  int64 // what proved entries may keep
+	excess int64 // bytes still to be freed
+	used   usage // space that entries will use after the batch and the deletions so far
+	share  int64 // bytes that proved entries may keep
 	heads  [classes]head
 }
 
-// A head is the entry of a class that is nearest to its expiry and not yet chosen.
+// A head is a class's next candidate: of the entries not yet chosen, the one that expires
+// first.
 type head struct {
 	cursor *bbolt.Cursor
-	id     []byte // nil if there is none
+	id     []byte // nil if the class has no more entries
 	record record
 }
 
-// trim chooses the entries that have expired at now, and the entries to evict to
-// free excess bytes. Used is what entries will take with the batch and without what
-// trim chooses. The share of the proved is of that, and at least of capacity: a
-// flood that fills pages badly must not shrink it.
+// trim chooses the entries that have expired at now, and entries to evict to free excess
+// bytes. used is the space that entries will use after the batch. Proved entries keep a
+// share of what remains of it after the eviction, or of capacity if that is more, so that
+// a flood that leaves pages partly empty cannot shrink their share.
 func trim(sessions buckets, now, excess int64, used usage, capacity int64) (t trimmed) {
 	r := &trimmer{now: now, excess: excess, used: used, share: fourFifths(max(used.total()-excess, capacity))}
 	for class := range r.heads {
@@ -56,9 +57,9 @@ func trim(sessions buckets, now, excess int64, used usage, capacity int64) (t tr
 	return t
 }
 
-// victim returns the class whose head must go next, and false if none must.
+// victim returns the class whose head must be deleted next, and false if none must be.
 //
-// Of the proved entries, those beyond their share are treated as unproved.
+// Proved entries beyond their share are treated like unproved ones.
 func (r *trimmer) victim() (external.Class, bool) {
 	nearest, ok := r.nearest()
 	switch {
@@ -76,8 +77,7 @@ func (r *trimmer) victim() (external.Class, bool) {
 	return external.ClassProved, true
 }
 
-// nearest returns the class whose head is nearest to its expiry, and false if the
-// file has no entry left.
+// nearest returns the class whose head expires first, and false if no entry is left.
 func (r *trimmer) nearest() (external.Class, bool) {
 	unproved, proved := &r.heads[external.ClassUnproved], &r.heads[external.ClassProved]
 	switch {
@@ -89,7 +89,7 @@ func (r *trimmer) nearest() (external.Class, bool) {
 	return external.ClassUnproved, true
 }
 
-// take moves the head of class on, and returns the deletion of what it was.
+// take returns the deletion of the head of class, and advances the head to the next entry.
 func (r *trimmer) take(class external.Class) edit {
 	h := &r.heads[class]
 	gone := edit{class, id(h.id), nil}
