@@ -7,12 +7,19 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
+
+// lockPatience is how long to wait for a process that was killed and has not quite ended.
+const lockPatience = 300 * time.Millisecond
 
 // lock locks f for this process as bbolt would, but before the file is checked. The lock
 // ends when the last descriptor of f is closed.
 func lock(f *os.File) error {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err := flock(f)
+	for deadline := time.Now().Add(lockPatience); errors.Is(err, syscall.EWOULDBLOCK) && time.Now().Before(deadline); err = flock(f) {
+		time.Sleep(10 * time.Millisecond)
+	}
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		return fmt.Errorf("it is open already, in another process (fuser %s names it) or in this one: close it there, or name another file", f.Name())
@@ -21,6 +28,8 @@ func lock(f *os.File) error {
 	}
 	return nil
 }
+
+func flock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
 // ownerOf returns the id of the user who owns a file.
 func ownerOf(info os.FileInfo) int {

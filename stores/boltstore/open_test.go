@@ -76,6 +76,18 @@ func TestOpenLocked(t *testing.T) {
 	wantOpenError(t, path, "or in this one")
 }
 
+// A process that was just killed may hold the file for a moment.
+func TestOpenWaitsForAKilledProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	c := startChild(t, "hold", path)
+	time.AfterFunc(100*time.Millisecond, c.kill) // well within lockPatience
+	s, err := Open(path, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	wantOpenError(t, filepath.Join(dir, "no", "sessions.db"), "no directory "+dir+"/no", "mkdir -p")

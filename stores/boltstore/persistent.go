@@ -36,7 +36,7 @@ type External struct {
 // The directory holds two files. The first use creates both, with mode 0600:
 //
 //   - sessions.db is the [Store], configured by cfg. Only one process at a time can have
-//     it open. In any other, OpenExternal fails at once.
+//     it open. In any other, OpenExternal fails soon.
 //   - fleet.key holds the keys. Anyone who can read it and sessions.db has the sessions,
 //     so keep it out of backups. If it is deleted, the next use creates another, and the
 //     stored sessions do not resume. "halfshake keygen --rotate" adds a key, and
@@ -90,7 +90,7 @@ func makePrivate(dir string) error {
 	if err != nil {
 		return err
 	}
-	return checkPrivate(info, 0o027, "chmod 700 "+dir, "chown %d "+dir)
+	return checkPrivate(info, 0o022, "chmod 700 "+dir, "chown %d "+dir)
 }
 
 // readKeys reads the keys in the file at path.

@@ -203,7 +203,7 @@ func TestUnreadableKeyFile(t *testing.T) {
 
 func TestDirectoryIsPrivate(t *testing.T) {
 	for mode, refused := range map[os.FileMode]bool{
-		0o700: false, 0o750: false, 0o770: true, 0o755: true, 0o701: true, 0o702: true,
+		0o700: false, 0o750: false, 0o755: false, 0o770: true, 0o702: true,
 	} {
 		dir := filepath.Join(t.TempDir(), "sessions")
 		must(t, os.Mkdir(dir, 0o700))

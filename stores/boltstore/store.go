@@ -104,7 +104,7 @@ var _ external.Store = (*Store)(nil)
 var ErrClosed = errors.New("the store is closed")
 
 // Open opens the file at path. It creates the file with mode 0600 if it does not exist.
-// The directory must exist. Open fails at once if the file is already open, in this
+// The directory must exist. Open fails soon if the file is already open, in this
 // process or another.
 func Open(path string, cfg Config) (*Store, error) { return open(path, cfg, time.Now) }
 
