@@ -108,10 +108,10 @@ func TestTCPMany(t *testing.T) {
 		gates = append(gates, newGate(t, w, backend, TCPOptions{HandshakeTimeout: patience}))
 	}
 	var work sync.WaitGroup
-	places := make(chan struct{}, 16)
+	slots := make(chan struct{}, 16)
 	for i := range clients {
 		work.Go(func() {
-			if err := echoOnce(gates[i%len(gates)], places); err != nil {
+			if err := echoOnce(gates[i%len(gates)], slots); err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
 		})
@@ -131,10 +131,10 @@ func TestTCPMany(t *testing.T) {
 	}
 }
 
-func echoOnce(g *gate, places chan struct{}) error {
-	places <- struct{}{}
+func echoOnce(g *gate, slots chan struct{}) error {
+	slots <- struct{}{}
 	conn, err := tls.Dial("tcp", g.addr, clientConfig(g.way.version))
-	<-places
+	<-slots
 	if err != nil {
 		return err
 	}
