@@ -18,7 +18,7 @@ const serverName = "halfshake.test"
 
 var kinds = []testca.Kind{testca.ECDSA, testca.RSA}
 
-// authority is a root and the intermediate under it that issues certificates.
+// authority is a root certificate and an intermediate that issues certificates.
 type authority struct {
 	root, issuer *testca.CA
 }
@@ -33,7 +33,7 @@ func (a authority) client() tls.Certificate {
 	return a.issuer.Client("client", time.Now().Add(time.Hour))
 }
 
-// writeRoot writes the root as a PEM file in a directory of the test's own.
+// writeRoot writes the root as a PEM file in one of the test's directories.
 func (a authority) writeRoot(t *testing.T) string {
 	t.Helper()
 	return writePEM(t, filepath.Join(t.TempDir(), "root.pem"), "CERTIFICATE", a.root.Cert.Raw)
@@ -46,7 +46,7 @@ type files struct {
 	key          string
 }
 
-// writeFiles writes a certificate as PEM files in a directory of the test's own.
+// writeFiles writes a certificate as PEM files in one of the test's directories.
 func writeFiles(t *testing.T, certificate tls.Certificate) files {
 	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
@@ -61,7 +61,7 @@ func writeFiles(t *testing.T, certificate tls.Certificate) files {
 	}
 }
 
-// writePEM writes a file with one block for each of ders and returns its name.
+// writePEM writes a file with one block for each element of ders, and returns its name.
 func writePEM(t *testing.T, name, kind string, ders ...[]byte) string {
 	t.Helper()
 	var text []byte
@@ -74,7 +74,7 @@ func writePEM(t *testing.T, name, kind string, ders ...[]byte) string {
 	return name
 }
 
-// digest is how /connection.json names a certificate.
+// digest returns the digest by which /connection.json identifies a certificate.
 func digest(certificate tls.Certificate) string {
 	sum := sha256.Sum256(certificate.Leaf.Raw)
 	return hex.EncodeToString(sum[:])

@@ -23,20 +23,20 @@ var (
 	clients  = []client.Driver{
 		client.OpenSSL, client.Node, client.Curl, client.GnuTLS, client.GnuTLSFlag, client.Java, client.WolfSSL,
 	}
-	// clientsWithCertificate are those that are tested with a client certificate too.
+	// clientsWithCertificate are the clients that are also tested with a client certificate.
 	clientsWithCertificate = []client.Driver{client.OpenSSL, client.Node, client.Curl}
 )
 
 // sessionIDs are the values of --session-ids; the first is the default.
 var sessionIDs = []string{"ticketless", "always", "off"}
 
-// want is what a driver's second connection is to be like.
+// want describes the expected second connection of a driver.
 type want struct {
 	engine, resumedBy string
 }
 
-// wanted says which engine serves a client, and how it resumes; not at all where it can only resume by an id that this
-// engine has none of.
+// wanted returns which engine serves a client, and how the client resumes. The client does not resume if it needs a session
+// id and the engine gives none.
 func wanted(ids string, driver client.Driver, version string) want {
 	switch {
 	case version == "1.3":
@@ -49,7 +49,7 @@ func wanted(ids string, driver client.Driver, version string) want {
 	return want{"crypto/tls", "ticket"}
 }
 
-// TestClientsResume has every client resume in both versions, against servers with either kind of key.
+// TestClientsResume has every client resume in both versions, with servers of both kinds of key.
 func TestClientsResume(t *testing.T) {
 	for _, ids := range sessionIDs {
 		for _, kind := range kinds {
@@ -71,7 +71,7 @@ func clientsResume(t *testing.T, ids string, kind testca.Kind) {
 	s.checkHits(t)
 }
 
-// TestOpenSSLReconnects has "openssl s_client -reconnect", which takes no tickets, resume five times out of five.
+// TestOpenSSLReconnects checks that "openssl s_client -reconnect", which takes no tickets, resumes all five times.
 func TestOpenSSLReconnects(t *testing.T) {
 	need(t, client.OpenSSL)
 	s := startSite(t, testca.ECDSA)
@@ -80,7 +80,7 @@ func TestOpenSSLReconnects(t *testing.T) {
 	out, err := exec.CommandContext(ctx, "openssl", "s_client", "-connect", s.server.Listen, "-servername", serverName,
 		"-CAfile", s.roots, "-verify_return_error", "-tls1_2", "-no_ticket", "-reconnect").Output()
 	if err != nil {
-		t.Fatal(err) // without what it printed, which has the session's secret
+		t.Fatal(err) // without the client's output, which has the session's secret
 	}
 	check(t, "full", bytes.Count(out, []byte("\nNew, TLSv1.2")), 1)
 	check(t, "reused", bytes.Count(out, []byte("\nReused, TLSv1.2")), 5)
@@ -88,8 +88,8 @@ func TestOpenSSLReconnects(t *testing.T) {
 	s.checkHits(t)
 }
 
-// TestOpenSSLHangsUp has "openssl s_time -reuse", which hangs up without close_notify and makes no request, resume every
-// time.
+// TestOpenSSLHangsUp checks that "openssl s_time -reuse", which sends no request and closes without close_notify, resumes
+// every time.
 func TestOpenSSLHangsUp(t *testing.T) {
 	need(t, client.OpenSSL)
 	s := startSite(t, testca.ECDSA, "--session-ids", "always")
@@ -100,7 +100,7 @@ func TestOpenSSLHangsUp(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	// It prints an r for each connection that was reused and a * for each that was not.
+	// It prints an r for each connection that resumed and a * for each that did not.
 	marks := regexp.MustCompile(`(?m)^[r*]+$`).Find(out)
 	t.Logf("%d connections", len(marks))
 	if len(marks) == 0 {
@@ -111,8 +111,8 @@ func TestOpenSSLHangsUp(t *testing.T) {
 	s.checkHits(t)
 }
 
-// TestClientCertificates has clients resume with a certificate that the server requires, or without one that it only
-// requests; without one that it requires, their handshake fails.
+// TestClientCertificates has clients resume with a certificate that the server requires, and without one that the server
+// only requests. Without a certificate that the server requires, the handshake fails.
 func TestClientCertificates(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -159,7 +159,7 @@ func TestClientCertificates(t *testing.T) {
 type site struct {
 	server *serve.Server
 	roots  string // PEM file
-	hits   int    // resumed connections that the clients saw
+	hits   int    // resumed connections according to the clients
 }
 
 func startSite(t *testing.T, kind testca.Kind, args ...string) *site {
@@ -170,7 +170,7 @@ func startSite(t *testing.T, kind testca.Kind, args ...string) *site {
 	return &site{server: serve.Start(t, command(t), args...), roots: servers.writeRoot(t)}
 }
 
-// eachVisit runs check as a subtest for each of the drivers in each version.
+// eachVisit runs check as a subtest for each driver and version.
 func (s *site) eachVisit(t *testing.T, drivers []client.Driver, check func(*testing.T, client.Driver, client.Target)) {
 	host, port, err := net.SplitHostPort(s.server.Listen)
 	if err != nil {
@@ -196,10 +196,10 @@ func (s *site) count(visits ...client.Visit) {
 	}
 }
 
-// checkHits compares the server's counter with what the clients saw.
+// checkHits compares the server's counter with the clients' count.
 func (s *site) checkHits(t *testing.T) {
 	t.Helper()
-	// The last client may be gone before the server has read its Finished.
+	// The last client may exit before the server has read its Finished.
 	hits := s.server.Hits(t)
 	for deadline := time.Now().Add(5 * time.Second); hits < s.hits && time.Now().Before(deadline); hits = s.server.Hits(t) {
 		time.Sleep(10 * time.Millisecond)
@@ -207,7 +207,7 @@ func (s *site) checkHits(t *testing.T) {
 	check(t, "hits of the server", hits, s.hits)
 }
 
-// need skips the test when the client is not installed, or fails it under CI=true.
+// need skips the test if the client is not installed, or fails it if CI=true is set.
 func need(t *testing.T, driver client.Driver) {
 	t.Helper()
 	missing := missing(driver)
@@ -220,7 +220,7 @@ func need(t *testing.T, driver client.Driver) {
 	}
 }
 
-// missing says which part of a client is not installed, or "".
+// missing returns the part of a client that is not installed, or "".
 func missing(driver client.Driver) string {
 	if _, err := exec.LookPath(driver.Binary); err != nil {
 		return driver.Binary + " is not on PATH"
@@ -246,7 +246,7 @@ func visit(t *testing.T, driver client.Driver, target client.Target) (first, sec
 	return first, second
 }
 
-// record keeps what a client got where the check for secrets looks.
+// record records what a client got, for the check for secrets.
 func record(visits ...client.Visit) {
 	for _, visit := range visits {
 		testsecrets.Record(visit.Secrets...)
@@ -254,8 +254,8 @@ func record(visits ...client.Visit) {
 	}
 }
 
-// checkRejected expects the server to end the handshake of a client without a certificate with the alert for that:
-// handshake_failure in TLS 1.2, certificate_required in TLS 1.3.
+// checkRejected expects the server to end the handshake of a client without a certificate. The alert must be
+// handshake_failure in TLS 1.2 and certificate_required in TLS 1.3.
 func checkRejected(t *testing.T, driver client.Driver, target client.Target) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), clientLimit)
@@ -279,7 +279,7 @@ func checkFull(t *testing.T, version string, visit client.Visit) {
 	checkView(t, visit, client.Full)
 }
 
-// checkSecond expects a connection that offered a session to be as it is wanted.
+// checkSecond compares a connection that offered a session with want.
 func checkSecond(t *testing.T, want want, version string, visit client.Visit) {
 	t.Helper()
 	check(t, "engine", visit.Engine, want.engine)
@@ -295,7 +295,7 @@ func checkSecond(t *testing.T, want want, version string, visit client.Visit) {
 	checkView(t, visit, client.Resumed)
 }
 
-// checkCommon checks what is the same in every answer.
+// checkCommon checks the parts that are the same in every answer.
 func checkCommon(t *testing.T, version string, answer client.Answer) {
 	t.Helper()
 	check(t, "protocol", answer.Protocol, "TLS "+version)

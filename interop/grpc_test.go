@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// TestGRPC has a gRPC client resume against a gRPC server whose credentials are of ServerConfig.
+// TestGRPC has a gRPC client resume with a gRPC server whose credentials use ServerConfig.
 func TestGRPC(t *testing.T) {
 	eachKind(t, bothVersions, func(t *testing.T, e *endpoints) {
 		addr := serveGRPC(t, e)
@@ -21,7 +21,7 @@ func TestGRPC(t *testing.T) {
 	})
 }
 
-// serveGRPC runs a server of the health service until the test ends.
+// serveGRPC runs a server with the health service until the test ends.
 func serveGRPC(t *testing.T, e *endpoints) net.Addr {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +41,7 @@ func serveGRPC(t *testing.T, e *endpoints) net.Addr {
 	return listener.Addr()
 }
 
-// checkHealth makes one connection for one call and returns the connection's state.
+// checkHealth makes one call over a new connection, and returns the connection's state.
 func checkHealth(t *testing.T, e *endpoints, addr net.Addr) tls.ConnectionState {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), libraryLimit)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestHTTP has net/http's client resume against net/http's server, under each way to put a Cache into one.
+// TestHTTP has net/http's client resume with net/http's server, for each way to add a Cache to a server.
 func TestHTTP(t *testing.T) {
 	for _, server := range []struct {
 		name  string
@@ -64,7 +64,7 @@ func listenAndServeTLS(t *testing.T, e *endpoints, server *http.Server) net.Addr
 	}
 }
 
-// serveOverListener has the server serve a listener of the Cache's.
+// serveOverListener has the server serve a listener made by the Cache.
 func serveOverListener(t *testing.T, e *endpoints, server *http.Server) net.Addr {
 	t.Helper()
 	e.server.NextProtos = []string{"h2", "http/1.1"}
@@ -81,7 +81,8 @@ func serveOverListener(t *testing.T, e *endpoints, server *http.Server) net.Addr
 	return listener.Addr()
 }
 
-// serveHTTP runs serve until the test ends, then closes the server. The channel gets serve's error if it ends before.
+// serveHTTP runs serve until the test ends, and then closes the server. If serve returns earlier, the channel receives
+// its error.
 func serveHTTP(t *testing.T, server *http.Server, serve func() error) <-chan error {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -95,7 +96,7 @@ func serveHTTP(t *testing.T, server *http.Server, serve func() error) <-chan err
 	return ended
 }
 
-// get makes one connection for one request, over one protocol only, and returns the connection's state.
+// get sends one request over a new connection with the given protocol, and returns the connection's state.
 func get(t *testing.T, e *endpoints, protocol string, addr net.Addr) tls.ConnectionState {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: e.client, Protocols: new(http.Protocols)}

@@ -10,11 +10,11 @@ import (
 	"github.com/halfshake/halfshake/interop/client"
 )
 
-// storeDelay is how long a session may take to be in the store for good.
+// storeDelay is how long a session may take to be in the store durably.
 const storeDelay = 2 * time.Second
 
-// TestClientsResumeAfterKill has every client that can wait between its connections resume by session id after kill -9,
-// from the store that the command has by default.
+// TestClientsResumeAfterKill has every client that can wait between its connections resume by session id after kill -9. The
+// sessions come from the command's default store.
 func TestClientsResumeAfterKill(t *testing.T) {
 	t.Run("ticketless", func(t *testing.T) {
 		t.Parallel()
@@ -26,14 +26,14 @@ func TestClientsResumeAfterKill(t *testing.T) {
 	})
 }
 
-// resumeAfterKill kills the server once, when every client has made its first connection.
+// resumeAfterKill kills the server once, after every client has made its first connection.
 func resumeAfterKill(t *testing.T, ids string, noTickets bool, drivers ...client.Driver) {
 	s := startSite(t, testca.ECDSA, "--session-ids", ids, "--store", "bolt:")
 	host, port, err := net.SplitHostPort(s.server.Listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*clientLimit) // the wait and the start are within it
+	ctx, cancel := context.WithTimeout(t.Context(), 2*clientLimit) // includes the wait and the restart
 	defer cancel()
 	visitors := make(map[string]*visitor) // by the driver's name
 	for _, driver := range drivers {
@@ -67,11 +67,11 @@ func resumeAfterKill(t *testing.T, ids string, noTickets bool, drivers ...client
 	}
 }
 
-// visitor is a client on its way.
+// visitor is a running client.
 type visitor struct {
 	between chan struct{} // closed after the first connection
-	goOn    chan struct{} // closed when the second may begin
-	over    chan struct{} // closed when what follows is set
+	goOn    chan struct{} // closed when the second connection may begin
+	over    chan struct{} // closed when the fields below are set
 
 	first, second client.Visit
 	err           error
@@ -96,11 +96,11 @@ func startVisitor(ctx context.Context, driver client.Driver, target client.Targe
 func (v *visitor) awaitFirst() {
 	select {
 	case <-v.between:
-	case <-v.over: // it failed before
+	case <-v.over: // the client failed earlier
 	}
 }
 
-// visits are those of a client that is over.
+// visits returns the visits of a client that has exited.
 func (v *visitor) visits(t *testing.T) (first, second client.Visit) {
 	t.Helper()
 	if v.err != nil {

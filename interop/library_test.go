@@ -13,14 +13,14 @@ import (
 
 const libraryLimit = 20 * time.Second // for each connection of a library's test
 
-// endpoints is a Cache, and what the two ends of its connections are configured with. The client keeps its sessions.
+// endpoints holds a Cache and the configurations of both ends of its connections. The client keeps its sessions.
 type endpoints struct {
 	cache  *halfshake.Cache
-	server *tls.Config // as a user writes it: the Cache is not in it yet
+	server *tls.Config // as a user writes it, without the Cache
 	client *tls.Config
 }
 
-// eachKind runs check as a subtest for each of the versions, without and with a client certificate.
+// eachKind runs check as a subtest for each version, without and with a client certificate.
 func eachKind(t *testing.T, versions []uint16, check func(*testing.T, *endpoints)) {
 	for _, version := range versions {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
@@ -80,8 +80,7 @@ func (e *endpoints) serverConfig(t *testing.T) *tls.Config {
 	return config
 }
 
-// check makes two connections with connect, which returns the client's state, and expects the second, and only that,
-// to resume.
+// check makes two connections with connect, which returns the client's state. It expects only the second to resume.
 func (e *endpoints) check(t *testing.T, connect func() tls.ConnectionState) {
 	t.Helper()
 	for i, resumed := range []bool{false, true} {

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// built is the directory of the command that the tests built, if they did.
+// built is the directory of the command, if the tests built it.
 var built string
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ var findCommand = sync.OnceValues(func() (string, error) {
 	}
 	binary := filepath.Join(built, "halfshake")
 	build := exec.Command("go", "build", "-o", binary, "github.com/halfshake/halfshake/cmd/halfshake")
-	build.Dir = filepath.Join("..", "cmd", "halfshake") // so that it builds without the workspace too
+	build.Dir = filepath.Join("..", "cmd", "halfshake") // so that it also builds without the workspace
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build halfshake: %w\n%s", err, out)
 	}

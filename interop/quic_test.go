@@ -13,14 +13,14 @@ import (
 
 const quicProtocol = "halfshake-interop"
 
-// TestQUIC has a quic-go client resume against a quic-go server with the configuration of ServerConfig. A server that
-// allows 0-RTT takes the early data that its client sends: the session has been taken from the Cache for it.
+// TestQUIC has a quic-go client resume with a quic-go server that is configured by ServerConfig. A server that allows 0-RTT
+// accepts its client's early data, because the session was taken from the Cache for it.
 func TestQUIC(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		server *quic.Config
 		dial   dialQUIC
-		early  int // connections whose early data the server takes
+		early  int // number of connections whose early data the server accepts
 	}{
 		{"1-RTT", &quic.Config{}, quic.DialAddr, 0},
 		{"0-RTT", &quic.Config{Allow0RTT: true}, quic.DialAddrEarly, 1},
@@ -132,7 +132,7 @@ func echoStreams(conn *quic.Conn) {
 	}
 }
 
-// notifyingCache says when it gets a session.
+// notifyingCache signals when it gets a session.
 type notifyingCache struct {
 	tls.ClientSessionCache
 	put chan struct{}

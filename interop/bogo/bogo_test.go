@@ -24,9 +24,10 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// The shim without BoringSSL: a peer of crypto/tls or tls12 plays the runner.
+// These tests run the shim without BoringSSL: a peer of crypto/tls or tls12 acts as the
+// runner.
 
-// files writes a certificate, good for both sides, and its key.
+// files writes a certificate that is valid for both sides, and its key.
 func files(t *testing.T) (certFile, keyFile string, certificate tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -55,7 +56,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// play lets the shim dial as often as it does, and serves each connection.
+// play runs the shim and serves each connection that it dials.
 func play(t *testing.T, serve func(net.Conn) error, args ...string) (status int, stderr string) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -99,7 +100,7 @@ func greet(conn net.Conn) error {
 	return nil
 }
 
-// converse is the runner's part after the handshake.
+// converse does the runner's part after the handshake.
 func converse(conn io.ReadWriter) error {
 	if _, err := conn.Write([]byte{0, 1, 0xfe}); err != nil {
 		return err
@@ -199,8 +200,8 @@ func TestShimAsClient(t *testing.T) {
 	}
 }
 
-// TestDeclined holds what a flag, a value or a name says before anything is
-// dialled, and that it is recorded.
+// TestDeclined checks that the shim declines a test because of a flag, a value or a name
+// before it dials, and that it records the reason.
 func TestDeclined(t *testing.T) {
 	skips := filepath.Join(t.TempDir(), "skips")
 	for _, test := range []struct {
@@ -222,7 +223,7 @@ func TestDeclined(t *testing.T) {
 		{"I", []string{"-curves"}, exitBroken, ""},
 		{"J", []string{"-curves", "x"}, exitBroken, ""},
 		{"K", []string{"-cipher", "unknown"}, exitBroken, ""},
-		{"VersionNegotiation-Client-TLS12-TLS13-TLS", []string{"-advertise-alpn", "\x09"}, exitBroken, ""}, // it runs
+		{"VersionNegotiation-Client-TLS12-TLS13-TLS", []string{"-advertise-alpn", "\x09"}, exitBroken, ""}, // not declined
 	} {
 		args := append([]string{"-write-settings", "/tmp/" + test.name + "-", "-config", "bogo.json", "-skips", skips}, test.args...)
 		var stderr bytes.Buffer
@@ -237,8 +238,7 @@ func TestDeclined(t *testing.T) {
 	}
 }
 
-// TestPanicIsNoFailure holds that a crash cannot pass for the failure that a test
-// wants.
+// TestPanicIsNoFailure checks that a crash does not count as the failure that a test wants.
 func TestPanicIsNoFailure(t *testing.T) {
 	flagKinds["-crash"] = flagKind{false, func(*options, string) error { panic("crash") }}
 	defer delete(flagKinds, "-crash")
@@ -255,8 +255,8 @@ func TestHandshakerIsNot(t *testing.T) {
 	}
 }
 
-// TestTables holds that each flag has one meaning and that what is written down
-// has a class and says something.
+// TestTables checks that each flag has one meaning, and that each entry has a class and a
+// sentence.
 func TestTables(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, row := range declinedTable {

@@ -68,7 +68,7 @@ func (c *connection) checkAgreed(state *tls.ConnectionState) error {
 		return fmt.Errorf("the credential is %d", c.side.selected)
 	}
 	if _, err := c.ExportKeyingMaterial("EXPORTER-bogo", nil, 1); want.extendedMaster && err != nil {
-		return err // it is refused without the extended master secret
+		return err // the export is refused without the extended master secret
 	}
 	return nil
 }

@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// A class is why a test of the suite does not concern the engine. These are all
-// there are.
+// A class is a reason why a test of the suite does not apply to the engine. There are no
+// others.
 type class string
 
 const (
@@ -17,7 +17,7 @@ const (
 	classBoring  class = "a BoringSSL-only feature"
 )
 
-// classes are in the order in which they claim a test that several of them fit.
+// classes lists the classes. If several fit a test, the first one claims it.
 var classes = []class{classDTLS, classQUIC, classTLS13, classTLS1, classCBC, classTickets, classRenego, classBoring}
 
 // cutClass splits a sentence of the configuration, "class: why".

@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// A config is bogo.json, in the form that the runner reads, too.
+// A config is bogo.json, which the runner reads too.
 type config struct {
-	// Revision is the commit of BoringSSL that the rest was written for, and
-	// Passed how many tests passed then: no fewer may.
+	// Revision is the BoringSSL commit that the rest was written for. Passed is how many
+	// tests passed with it. No fewer may pass.
 	Revision string
 	Passed   int
 
-	// DisabledTests maps a pattern of names to "class: sentence" or, for what a
-	// shorter pattern would disable, to "run: why".
+	// DisabledTests maps a pattern of names to "class: sentence", or to "run: why" for tests
+	// that a shorter pattern would otherwise disable.
 	DisabledTests map[string]string
 
-	// ErrorMap maps what BoringSSL says to what of this shim's errors says the
-	// same, any of them. The runner reads it; a failure for another reason than
-	// the expected one is a test that has failed.
+	// ErrorMap maps each of BoringSSL's errors to the errors of this shim that mean the
+	// same. The runner reads it: a test fails if the connection fails for a reason other
+	// than the expected one.
 	ErrorMap map[string][]string
 }
 
-// runPrefix begins the sentence of a pattern whose tests run.
+// runPrefix begins the sentence of a pattern whose tests are run.
 const runPrefix = "run: "
 
 func readConfig(path string) (*config, error) {
@@ -50,13 +50,13 @@ func readConfig(path string) (*config, error) {
 	return c, nil
 }
 
-// disabled returns why a test is, or nil. If the longest pattern that matches does
-// not let it run, the one whose class comes first is the reason.
+// disabled returns why a test is disabled, or nil. The longest pattern that matches may have
+// the test run. If it does not, the matching pattern with the earliest class is the reason.
 func (c *config) disabled(test string) *declined {
 	var matching []declined
 	for pattern, sentence := range c.DisabledTests {
 		if ok, _ := filepath.Match(pattern, test); ok {
-			class, why, _ := cutClass(sentence) // none if it is to run
+			class, why, _ := cutClass(sentence) // the class is empty if the test must run
 			matching = append(matching, declined{Class: class, Sentence: why, By: pattern, Pattern: true})
 		}
 	}

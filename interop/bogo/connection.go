@@ -13,17 +13,17 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// A connection is one that the runner has been dialled for.
+// A connection is a connection to the runner.
 type connection struct {
 	*tls12.Conn
 	side    *side
 	o       *options
 	tap     *tap
-	resumes bool // it is not the first
+	resumes bool // whether it is not the first connection
 	checked bool
 }
 
-// connections makes all of them, in turn.
+// connections makes all connections, one after the other.
 func (inv *invocation) connections() error {
 	store := new(sessions)
 	var session *tls12.Session
@@ -41,8 +41,7 @@ func (inv *invocation) connections() error {
 	return nil
 }
 
-// connect makes one connection and returns the session that a client may propose
-// next.
+// connect makes one connection and returns the session that a client may propose next.
 func connect(o *options, resumes bool, store *sessions, session *tls12.Session) (*tls12.Session, error) {
 	side, err := newSide(o)
 	if err != nil {
@@ -71,7 +70,7 @@ func connect(o *options, resumes bool, store *sessions, session *tls12.Session) 
 	return c.Session(), nil
 }
 
-// dial connects to the runner and says which test this is.
+// dial connects to the runner and sends it the test's id.
 func dial(o *options) (*tap, error) {
 	host := "127.0.0.1"
 	if o.ipv6 {
@@ -87,7 +86,7 @@ func dial(o *options) (*tap, error) {
 	return &tap{TCPConn: conn.(*net.TCPConn), slow: o.async}, nil
 }
 
-// exchange is what happens on every connection.
+// exchange does what every connection does.
 func (c *connection) exchange() error {
 	if !c.o.implicitHandshake {
 		if err := c.Handshake(); err != nil {
@@ -116,7 +115,7 @@ func (c *connection) exchange() error {
 	return c.shutDown()
 }
 
-// speakFirst sends what does not wait for the runner.
+// speakFirst sends data that does not wait for the runner.
 func (c *connection) speakFirst() error {
 	if c.o.exportLength > 0 {
 		material, err := c.export()
@@ -153,7 +152,7 @@ func (c *connection) export() ([]byte, error) {
 	return c.ExportKeyingMaterial(c.o.exportLabel, context, c.o.exportLength)
 }
 
-// writeSizes writes around the bounds of what records hold.
+// writeSizes writes data of sizes around the limits of a record.
 func (c *connection) writeSizes() error {
 	const record = 1 << 14
 	for _, n := range []int{0, 1, 255, 256, 257, record - 1, record, record + 1, 2*record - 1, 2 * record, 2*record + 1} {
@@ -168,7 +167,7 @@ func (c *connection) writeSizes() error {
 	return nil
 }
 
-// echo answers what it reads, inverted, until the end.
+// echo sends back all that it reads, with its bits inverted, until the end.
 func (c *connection) echo() error {
 	buf := make([]byte, cmp.Or(c.o.readSize, 512))
 	for {
@@ -197,13 +196,13 @@ func (c *connection) echo() error {
 
 var errTruncated = errors.New("the stream ended without close_notify")
 
-// shutDown ends the connection; in order, if the test wants that.
+// shutDown ends the connection, in an orderly way if the test wants that.
 func (c *connection) shutDown() error {
 	if err := c.CloseWrite(); err != nil {
 		if c.o.checkCloseNotify {
 			return err
 		}
-		return nil // the runner is gone, and may be
+		return nil // the runner may close first
 	}
 	if !c.o.checkCloseNotify {
 		return nil
@@ -223,8 +222,8 @@ func (c *connection) shutDown() error {
 	return nil
 }
 
-// describe gives an error the form that the configuration's ErrorMap names: an
-// alert is named by its number, since its text is crypto/tls's.
+// describe returns an error's text in the form that the configuration's ErrorMap uses. It
+// names an alert by its number, since its text comes from crypto/tls.
 func describe(err error) string {
 	var alert tls.AlertError
 	if errors.As(err, &alert) {

@@ -15,14 +15,14 @@ import (
 	"strings"
 )
 
-// A credential is a certificate of the shim's, as the flags describe it.
+// A credential is a certificate of the shim, as the flags describe it.
 type credential struct {
 	certFile, keyFile string
 	ocsp, timestamps  string
 	schemes           []uint16
 }
 
-// load reads the files. It leaves the certificates unparsed, since some tests send
+// load reads the files. It does not parse the certificates, since some tests send
 // garbage. used is called when the key signs.
 func (c *credential) load(used func()) (*tls.Certificate, error) {
 	if c.certFile == "" {
@@ -45,7 +45,7 @@ func (c *credential) load(used func()) (*tls.Certificate, error) {
 	return certificate, err
 }
 
-// A signer says when its key is used.
+// A signer calls a function when its key is used.
 type signer struct {
 	crypto.Signer
 	used func()
@@ -92,8 +92,8 @@ func readKey(path string) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// readPool reads certificates to trust; none if there is no file, or no certificate
-// that can be parsed.
+// readPool reads the trusted certificates. The pool is empty if there is no file, or no
+// certificate that can be parsed.
 func readPool(path string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if path == "" {
@@ -104,7 +104,7 @@ func readPool(path string) (*x509.CertPool, error) {
 	return pool, err
 }
 
-// authorities returns a pool of names, of which there are no certificates.
+// authorities returns a pool that has only the names of authorities, not their certificates.
 func authorities(list string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if strings.HasPrefix(list, "<") {
@@ -141,7 +141,7 @@ func splitTimestamps(list []byte) (all [][]byte, err error) {
 	return all, nil
 }
 
-// joinTimestamps is its inverse.
+// joinTimestamps is the inverse of splitTimestamps.
 func joinTimestamps(all [][]byte) []byte {
 	if len(all) == 0 {
 		return nil

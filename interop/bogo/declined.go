@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// rank is the class's place in the order of claims.
+// rank returns the class's index in the order in which classes claim a test.
 func (c class) rank() int { return slices.Index(classes, c) }
 
-// declinedTable lists the flags that ask for what the engine does not have, and
-// why it has it not.
+// declinedTable lists the flags that ask for features that the engine lacks, and why it
+// lacks them.
 var declinedTable = []struct {
 	class    class
 	sentence string
@@ -80,7 +80,7 @@ var declinedTable = []struct {
 	{classBoring, "a server's order of suites that an application sets", "-server-preference"},
 }
 
-// declinedFlags is the table by flag.
+// declinedFlags is the table, indexed by flag.
 var declinedFlags = sync.OnceValue(func() map[string]declined {
 	all := make(map[string]declined)
 	for _, row := range declinedTable {
@@ -91,7 +91,7 @@ var declinedFlags = sync.OnceValue(func() map[string]declined {
 	return all
 })
 
-// declinedPrefixes are those of flags that hold for what the shim does not have.
+// declinedPrefixes are prefixes of flags for features that the shim lacks.
 var declinedPrefixes = []struct {
 	prefix string
 	declined
@@ -114,7 +114,7 @@ func declinedFlag(name string) (declined, bool) {
 	return d, ok
 }
 
-// engineSchemes are the signatures that the engine accepts, always.
+// engineSchemes are the signature schemes that the engine always accepts.
 var engineSchemes = []tls.SignatureScheme{
 	tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512,
 	tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512,
@@ -125,7 +125,7 @@ func subset(some []uint16, of []tls.SignatureScheme) bool {
 	return !slices.ContainsFunc(some, func(s uint16) bool { return !slices.Contains(of, tls.SignatureScheme(s)) })
 }
 
-// declineValues declines flags for what their values ask.
+// declineValues declines flags because of their values.
 func (inv *invocation) declineValues() {
 	for _, o := range []*options{&inv.initial, &inv.resume} {
 		for _, rule := range []struct {

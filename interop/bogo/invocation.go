@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// An invocation is what the runner asks of one run of the shim: a connection, and
-// perhaps more that resume.
+// An invocation is what the runner asks of one run of the shim: a connection, and perhaps
+// more connections that resume.
 type invocation struct {
 	initial, resume options
-	declined        *declined // why the test does not concern the engine, if it does not
-	err             error     // in the flags
+	declined        *declined // why the test does not apply to the engine; nil if it does
+	err             error     // an error in the flags
 }
 
-// declined is why a test is skipped.
+// declined says why a test is skipped.
 type declined struct {
 	Test     string `json:"test"`
 	Class    class  `json:"class"`
@@ -27,8 +27,8 @@ type declined struct {
 	Pattern  bool   `json:"pattern"`
 }
 
-// newInvocation reads the arguments. A flag may hold for the first connection
-// alone, or for those that follow it alone.
+// newInvocation parses the arguments. A flag may apply only to the first connection, or only
+// to those after it.
 func newInvocation(args []string) *invocation {
 	inv := new(invocation)
 	for inv.err == nil && len(args) > 0 {
@@ -53,7 +53,7 @@ func (inv *invocation) flag(name string, args []string, on []*options) []string 
 	if d, ok := declinedFlag(name); ok {
 		inv.decline(d)
 		for len(args) > 0 && !isFlag(args[0]) {
-			args = args[1:] // its value
+			args = args[1:] // skip its value
 		}
 		return args
 	}
@@ -78,19 +78,19 @@ func (inv *invocation) flag(name string, args []string, on []*options) []string 
 	return args
 }
 
-// isFlag is whether an argument is a flag, and not a value such as -60.
+// isFlag reports whether an argument is a flag rather than a value such as -60.
 func isFlag(arg string) bool {
 	return len(arg) > 1 && arg[0] == '-' && (arg[1] < '0' || arg[1] > '9')
 }
 
-// decline keeps the reason whose class comes first.
+// decline keeps the reason with the earliest class.
 func (inv *invocation) decline(d declined) {
 	if inv.declined == nil || d.Class.rank() < inv.declined.Class.rank() {
 		inv.declined = &d
 	}
 }
 
-// test is the name of the test, which the runner tells with -write-settings.
+// test returns the name of the test, which the runner passes in -write-settings.
 func (inv *invocation) test() string {
 	return strings.TrimSuffix(filepath.Base(inv.initial.settings), "-")
 }
@@ -122,13 +122,13 @@ func (inv *invocation) run(stderr io.Writer) (status int) {
 	return exitFailed
 }
 
-// A fault is an error that no test wants: the handshake is not what the test
-// expects, or the shim cannot do its part.
+// A fault is an error that no test wants: the handshake is not what the test expects, or
+// the shim cannot do its part.
 type fault struct{ error }
 
 func (f fault) Unwrap() error { return f.error }
 
-// declineByName asks the configuration, too.
+// declineByName declines tests that the configuration disables.
 func (inv *invocation) declineByName() error {
 	o := &inv.initial
 	if o.config == "" || o.runDisabled {

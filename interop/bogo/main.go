@@ -1,17 +1,17 @@
 // Command bogo lets BoringSSL's test suite for TLS, BoGo, drive package tls12.
 //
-// BoGo is a program, the runner, which plays a TLS peer with one fault at a time.
-// For each of its tests it starts a shim, tells it by flags which side to be and
-// what to expect, and judges by what it sees on the connection and by the shim's
-// exit status. This command is that shim; "bogo report" afterwards counts what the
-// runner wrote down. Neither contains anything of BoringSSL's.
+// BoGo has a program, the runner, which acts as a TLS peer with one fault at a time. For
+// each test it starts a shim, with flags that say which side to be and what to expect. It
+// judges by what it sees on the connection and by the shim's exit status. This command is
+// that shim. "bogo report" then counts the runner's results. Neither contains code from
+// BoringSSL.
 //
-// The engine is TLS 1.2 alone, so much of the suite does not concern it. A test is
-// skipped only for a reason that belongs to one of the classes in class.go: because
-// of a flag (declined.go) or because of its name (bogo.json). Each skip is recorded
-// with its class and sentence, and a skip without them fails the report.
+// The engine supports only TLS 1.2, so much of the suite does not apply to it. A test is
+// skipped only because of a flag (declined.go) or because of its name (bogo.json), for a
+// reason in one of the classes in class.go. Each skip is recorded with its class and
+// sentence, and a skip without them fails the report.
 //
-// scripts/bogo.sh runs all of it.
+// scripts/bogo.sh runs the suite and the report.
 package main
 
 import (
@@ -27,7 +27,7 @@ const (
 	exitOK            = 0
 	exitFailed        = 1  // the connection failed, which may be what the test wants
 	exitUnimplemented = 89 // the test is skipped
-	exitBroken        = 90 // the test has failed, even if it wants a failure
+	exitBroken        = 90 // the test has failed, even if it expects a failure
 )
 
 func main() {
@@ -45,7 +45,7 @@ func shim(args []string, stdout, stderr io.Writer) (status int) {
 		}
 	}()
 	if slices.Contains(args, "-is-handshaker-supported") {
-		fmt.Fprintln(stdout, "No") // that is a second process which only BoringSSL can have
+		fmt.Fprintln(stdout, "No") // no support for a second process, which only BoringSSL has
 		return exitOK
 	}
 	return newInvocation(args).run(stderr)

@@ -6,13 +6,13 @@ import (
 	"strconv"
 )
 
-// options are what the flags say for one connection.
+// options are the flags' settings for one connection.
 type options struct {
 	port, shimID, resumeCount int
 	ipv6, server              bool
 
-	// The shim's own: the settings' path, which ends in the test's name, and
-	// where to find the configuration and record what is skipped.
+	// For the shim itself: the path of the settings, which ends in the test's name, the
+	// path of the configuration, and the file that records skipped tests.
 	settings, config, skips string
 	runDisabled             bool
 
@@ -31,8 +31,8 @@ type options struct {
 	useOCSPCallback, setOCSP      bool
 	failOCSP                      bool
 
-	fallback    credential   // the one that is set without -new-x509-credential
-	credentials []credential // the others, in the order of preference
+	fallback    credential   // the one set without -new-x509-credential
+	credentials []credential // the others, in order of preference
 
 	async, implicitHandshake          bool
 	extraHandshake                    bool
@@ -48,7 +48,7 @@ type options struct {
 	want expectations
 }
 
-// expectations are what the shim is to check.
+// expectations are what the shim must check.
 type expectations struct {
 	sessionMiss, extendedMaster, noSession bool
 	sessionID, noSessionID                 bool
@@ -62,7 +62,7 @@ type expectations struct {
 	selected                               *int
 }
 
-// A flagKind says how a flag that the shim implements is set.
+// A flagKind says how to set a flag that the shim implements.
 type flagKind struct {
 	value bool // an argument follows
 	set   func(o *options, value string) error
@@ -105,12 +105,12 @@ func encoded(field func(*options) *string) flagKind {
 	}}
 }
 
-// ignored is a flag that asks for what the engine does anyway.
+// ignored is the kind of a flag that needs no action.
 func ignored(value bool) flagKind {
 	return flagKind{value, func(*options, string) error { return nil }}
 }
 
-// credential returns the one that flags for a credential now mean.
+// credential returns the credential to which credential flags now apply.
 func (o *options) credential() *credential {
 	if len(o.credentials) > 0 {
 		return &o.credentials[len(o.credentials)-1]
@@ -127,7 +127,7 @@ var flagKinds = map[string]flagKind{
 	"-resume-count":   number(func(o *options) *int { return &o.resumeCount }),
 	"-write-settings": text(func(o *options) *string { return &o.settings }),
 
-	// Ours, from scripts/bogo.sh.
+	// Set by scripts/bogo.sh.
 	"-config":       text(func(o *options) *string { return &o.config }),
 	"-skips":        text(func(o *options) *string { return &o.skips }),
 	"-run-disabled": yes(func(o *options) *bool { return &o.runDisabled }),
@@ -214,19 +214,19 @@ var flagKinds = map[string]flagKind{
 		return err
 	}},
 
-	// What the engine does anyway, or what concerns the API of BoringSSL and
-	// nothing that is seen of a connection.
-	"-no-ticket":                     ignored(false), // there are none
+	// Flags that ask for what the engine does anyway, or that concern only BoringSSL's API
+	// and nothing visible on a connection.
+	"-no-ticket":                     ignored(false), // the engine issues no tickets
 	"-enable-ocsp-stapling":          ignored(false), // always on
 	"-enable-signed-cert-timestamps": ignored(false), // always on
-	"-use-custom-verify-callback":    ignored(false), // there is one way to verify
-	"-use-old-client-cert-callback":  ignored(false), // and one to choose a certificate
+	"-use-custom-verify-callback":    ignored(false), // the engine has only one way to verify
+	"-use-old-client-cert-callback":  ignored(false), // and only one way to choose a certificate
 	"-use-early-callback":            ignored(false), // a server's certificate is always chosen by a callback
-	"-install-ddos-callback":         ignored(false), // one that refuses nobody
-	"-decline-ocsp-callback":         ignored(false), // what sets no staple has none
+	"-install-ddos-callback":         ignored(false), // a callback that refuses no connection
+	"-decline-ocsp-callback":         ignored(false), // without a configured staple, none is sent
 	"-expect-verify-result":          ignored(false), // the outcome is in the handshake's error
 	"-expect-msg-callback":           ignored(true),  // a callback that sees each message
-	"-handshake-never-done":          ignored(false), // what never is complete fails, and says so
+	"-handshake-never-done":          ignored(false), // a handshake that never completes fails with an error
 }
 
 // set applies one flag.

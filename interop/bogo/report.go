@@ -13,15 +13,15 @@ import (
 	"strings"
 )
 
-// A report is what one run of the suite came to.
+// A report is the result of one run of the suite.
 type report struct {
 	config  *config
 	results map[string]string // PASS, FAIL or SKIP, by test
 	skips   map[string]declined
-	partial bool // only some tests were asked for
+	partial bool // whether only some tests were run
 }
 
-// reportMain prints the counts and everything that is wrong with them.
+// reportMain prints the counts and all faults.
 func reportMain(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bogo report", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -75,7 +75,7 @@ func (r *report) read(configPath, results, skips string) (err error) {
 	return r.readSkips(skips)
 }
 
-// readSkips reads the shims' records; if none skipped anything, there is no file.
+// readSkips reads the shims' records. If no test was skipped, there is no file.
 func (r *report) readSkips(path string) error {
 	r.skips = make(map[string]declined)
 	f, err := os.Open(path)
@@ -97,7 +97,7 @@ func (r *report) readSkips(path string) error {
 	return lines.Err()
 }
 
-// with returns the tests of a result, in order.
+// with returns the tests with a result, in order.
 func (r *report) with(result string) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.results)) {
 		if r.results[name] == result {
@@ -107,7 +107,7 @@ func (r *report) with(result string) (names []string) {
 	return names
 }
 
-// skipped counts the skipped tests of a class: because of a flag, and of a name.
+// skipped counts the skipped tests of a class: because of a flag, and because of a name.
 func (r *report) skipped(c class) (byFlag, byName int) {
 	for _, name := range r.with("SKIP") {
 		switch d := r.skips[name]; {
@@ -132,7 +132,7 @@ func (r *report) table(w io.Writer) {
 	}
 }
 
-// names lists the skipped tests, with class and sentence.
+// names lists the skipped tests, with their classes and sentences.
 func (r *report) names(w io.Writer) {
 	for _, name := range r.with("SKIP") {
 		d := r.skips[name]
@@ -140,7 +140,7 @@ func (r *report) names(w io.Writer) {
 	}
 }
 
-// faults lists what must not be.
+// faults lists everything that is wrong with the report.
 func (r *report) faults() (faults []string) {
 	for _, name := range r.with("FAIL") {
 		faults = append(faults, name+" failed")
@@ -159,7 +159,7 @@ func (r *report) faults() (faults []string) {
 	return append(faults, r.deadPatterns()...)
 }
 
-// deadPatterns lists the patterns of the configuration that decide about no test.
+// deadPatterns lists the patterns of the configuration that decide no test.
 func (r *report) deadPatterns() (faults []string) {
 	used := make(map[string]bool)
 	for _, d := range r.skips {

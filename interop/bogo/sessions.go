@@ -8,7 +8,7 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// sessions is the least session cache that a server can have.
+// sessions is a minimal session cache for a server.
 type sessions struct {
 	mu  sync.Mutex
 	all map[string]*tls12.Session

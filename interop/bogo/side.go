@@ -14,7 +14,7 @@ import (
 type side struct {
 	o        *options
 	config   *tls.Config
-	selected int // the index of the credential that signed; -1 for none of them
+	selected int // index of the credential that signed; -1 if none of them did
 	asked    *tls.CertificateRequestInfo
 }
 
@@ -53,8 +53,8 @@ func newSide(o *options) (*side, error) {
 	return s, s.setCertificates()
 }
 
-// setTrust lets the peer's chain be verified in truth where the test verifies it
-// and wants that to go well.
+// setTrust turns on verification of the peer's chain if the test verifies it and expects
+// success.
 func (s *side) setTrust() (err error) {
 	if s.o.clientCAs != "" {
 		s.config.ClientCAs, err = authorities(s.o.clientCAs)
@@ -78,10 +78,10 @@ func (s *side) setTrust() (err error) {
 	return err
 }
 
-// maxVersion is zero where TLS 1.3 is allowed.
+// maxVersion returns zero if TLS 1.3 is allowed.
 func (s *side) maxVersion() uint16 {
 	switch {
-	case s.o.noTLS12: // and everything else, or the test is declined
+	case s.o.noTLS12: // all other versions are off too, or the test is declined
 		return tls.VersionTLS10 - 1
 	case s.o.noTLS13:
 		return tls.VersionTLS12
@@ -89,9 +89,9 @@ func (s *side) maxVersion() uint16 {
 	return uint16(s.o.maxVersion)
 }
 
-// suites are the strings of -cipher that the shim knows.
+// suites are the values of -cipher that the shim supports.
 var suites = map[string][]uint16{
-	"":             nil, // all of the engine's
+	"":             nil, // all suites of the engine
 	"DEFAULT:!AES": {tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
 }
 
@@ -105,8 +105,8 @@ func (s *side) clientAuth() tls.ClientAuthType {
 	return tls.NoClientCert
 }
 
-// setVerification lets the peer's certificates pass or not. Those of a session
-// are verified again where the test says so.
+// setVerification accepts or rejects the peer's certificates, as the test says. If the test
+// asks for it, the certificates of a session are verified again.
 func (s *side) setVerification() {
 	if s.o.verifyFail && s.o.verifyPeer {
 		s.config.VerifyPeerCertificate = func(chain [][]byte, _ [][]*x509.Certificate) error {
@@ -127,8 +127,7 @@ func (s *side) setVerification() {
 	}
 }
 
-// setCertificates hands over the credentials. Where there is but one, a callback
-// chooses it.
+// setCertificates configures the credentials. If there is only one, a callback chooses it.
 func (s *side) setCertificates() error {
 	var all []tls.Certificate
 	for i := range s.o.credentials {
@@ -168,9 +167,9 @@ func (s *side) setCertificates() error {
 	return nil
 }
 
-// admit prepares a server for the client whose hello it is. The listener gives the
-// engine no client that could speak TLS 1.3, unless the configuration cannot; so
-// for such a client it cannot.
+// admit prepares a server for the client that sent the hello. The listener gives the engine a
+// client that supports TLS 1.3 only if the configuration does not. So admit turns off TLS
+// 1.3 for such a client.
 func (s *side) admit(hello *tls.ClientHelloInfo) error {
 	if hello == nil {
 		return nil
@@ -208,7 +207,7 @@ func splitProtocols(list string) (all []string, err error) {
 	return all, nil
 }
 
-// checkAuthorities compares the names that the server asked for.
+// checkAuthorities checks the authorities that the server named.
 func (s *side) checkAuthorities() error {
 	want := s.o.want.clientCAs
 	if want == "" {
@@ -230,7 +229,7 @@ func (s *side) checkAuthorities() error {
 	return nil
 }
 
-// sameChain is whether the peer's chain is the one in a file.
+// sameChain reports whether the peer's chain is the one in a file.
 func sameChain(certificates []*x509.Certificate, path string) error {
 	want, err := readPEM(path, "CERTIFICATE")
 	if err != nil {

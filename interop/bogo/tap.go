@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// A tap is the connection under the engine. It keeps what the peer sends in the
-// clear, and sees whether the stream has ended.
+// A tap is the connection under the engine. It keeps what the peer sends in the clear, and
+// notices the end of the stream.
 type tap struct {
 	*net.TCPConn
-	slow bool // a byte at a time
+	slow bool // whether to pass a byte at a time
 
-	ahead []byte // read, and not yet by the engine
-	seen  []byte // the beginning of what was read
+	ahead []byte // already read, but not yet by the engine
+	seen  []byte // the beginning of the data read
 	eof   bool
 }
 
-// maxSeen is more than any flight before the peer's ChangeCipherSpec.
+// maxSeen is more than the size of any flight before the peer's ChangeCipherSpec.
 const maxSeen = 1 << 20
 
 func (t *tap) Read(b []byte) (int, error) {
@@ -43,8 +43,8 @@ func (t *tap) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// end closes the connection in order, so that the runner reads all that was
-// written before it sees the end.
+// end closes the connection in an orderly way, so that the runner reads everything written
+// before it sees the end.
 func (t *tap) end() {
 	t.CloseWrite()
 	t.SetReadDeadline(time.Now().Add(5 * time.Second))
@@ -54,8 +54,8 @@ func (t *tap) end() {
 
 var errSeen = errors.New("the ClientHello was seen")
 
-// hello returns what crypto/tls makes of the ClientHello, or nil, and leaves all
-// that it read for the engine.
+// hello returns the ClientHello as parsed by crypto/tls, or nil. The engine can still read
+// all of the data.
 func (t *tap) hello() (hello *tls.ClientHelloInfo) {
 	slow := t.slow
 	t.slow = false
@@ -74,7 +74,7 @@ func (t *tap) hello() (hello *tls.ClientHelloInfo) {
 	return hello
 }
 
-// deaf is a connection that hears its peer and says nothing.
+// deaf is a connection that reads from its peer but sends nothing.
 type deaf struct{ *tap }
 
 func (*deaf) Write(b []byte) (int, error) { return len(b), nil }

@@ -2,8 +2,8 @@ package main
 
 import "encoding/binary"
 
-// What crypto/tls and the engine do not tell of a handshake is read off the wire:
-// in TLS 1.2 all of it but the Finished is in the clear.
+// The functions below read from the wire what crypto/tls and the engine do not report about
+// a handshake. In TLS 1.2 all of it except the Finished is in the clear.
 
 const (
 	recordChangeCipherSpec = 20
@@ -17,8 +17,7 @@ const (
 	extRenegotiationInfo = 0xff01
 )
 
-// messages returns the handshake messages in records before a ChangeCipherSpec, by
-// type.
+// messages returns the handshake messages in records before a ChangeCipherSpec, by type.
 func messages(records []byte) map[byte][]byte {
 	var stream []byte
 	for len(records) >= 5 && records[0] != recordChangeCipherSpec {
@@ -43,7 +42,7 @@ func messages(records []byte) map[byte][]byte {
 	return all
 }
 
-// peerScheme is the signature scheme of the peer's ServerKeyExchange or
+// peerScheme returns the signature scheme of the peer's ServerKeyExchange or
 // CertificateVerify, or zero.
 func peerScheme(records []byte) uint16 {
 	all := messages(records)
@@ -56,7 +55,7 @@ func peerScheme(records []byte) uint16 {
 	return 0
 }
 
-// certificateTypes are those that the CertificateRequest in records asks for.
+// certificateTypes returns the types that the CertificateRequest in records asks for.
 func certificateTypes(records []byte) string {
 	m := messages(records)[messageCertificateRequest]
 	if len(m) == 0 || len(m) < 1+int(m[0]) {
@@ -65,8 +64,8 @@ func certificateTypes(records []byte) string {
 	return string(m[1 : 1+int(m[0])])
 }
 
-// answersRenegotiationInfo is whether the ServerHello in records has the extension
-// of RFC 5746.
+// answersRenegotiationInfo reports whether the ServerHello in records has the extension of
+// RFC 5746.
 func answersRenegotiationInfo(records []byte) bool {
 	m := messages(records)[messageServerHello]
 	const random = 2 + 32

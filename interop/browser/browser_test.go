@@ -32,23 +32,23 @@ var update = flag.Bool("update", false, "write the screenshots in docs/img")
 
 const (
 	chromium    = "/usr/bin/chromium"
-	scriptLimit = 6 * time.Minute // of which -update takes most
+	scriptLimit = 6 * time.Minute // mostly needed for -update
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// task is what the script is told to do.
+// task tells the script what to do.
 type task struct {
 	URL     string   `json:"url"`
 	Metrics string   `json:"metrics"`
 	Browser string   `json:"browser"`
 	Flags   []string `json:"flags"`
 	Want    want     `json:"want"`
-	All     bool     `json:"all"`   // every check, and not only that the second load is resumed
-	Shots   string   `json:"shots"` // a directory for screenshots; empty for none
+	All     bool     `json:"all"`   // whether to make every check, not only that the second load resumes
+	Shots   string   `json:"shots"` // the directory for screenshots; empty means no screenshots
 }
 
-// want is what the second load is to say.
+// want is what the page must say after the second load.
 type want struct {
 	Mark      string `json:"mark"`
 	Protocol  string `json:"protocol"`
@@ -57,7 +57,7 @@ type want struct {
 	Engine    string `json:"engine"`
 }
 
-// TestPage loads the page twice in each way of resuming, and has it looked at closely in the first.
+// TestPage loads the page twice for each way of resuming. For the first way, the script makes every check.
 func TestPage(t *testing.T) {
 	need(t)
 	binary := build(t)
@@ -94,7 +94,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// need skips the test where something that it needs is missing, or fails it under CI=true.
+// need skips the test if something that it needs is missing, or fails it if CI=true is set.
 func need(t *testing.T) {
 	t.Helper()
 	missing := func(sentence string) {
@@ -123,15 +123,15 @@ func build(t *testing.T) string {
 	}
 	binary := filepath.Join(t.TempDir(), "halfshake")
 	build := exec.Command("go", "build", "-o", binary, "github.com/halfshake/halfshake/cmd/halfshake")
-	build.Dir = filepath.Join("..", "..", "cmd", "halfshake") // so that it builds without the workspace too
+	build.Dir = filepath.Join("..", "..", "cmd", "halfshake") // so that it also builds without the workspace
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build halfshake: %v\n%s", err, out)
 	}
 	return binary
 }
 
-// pin is the digest by which Chromium trusts the server's key. Told to overlook a certificate error instead, it would
-// use each session up on a connection that it then drops.
+// pin returns the digest by which Chromium trusts the server's key. If it were told to ignore certificate errors instead,
+// Chromium would use up each session on a connection that it then drops.
 func pin(t *testing.T, addr string) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: testsecrets.KeyLog()})
@@ -143,7 +143,7 @@ func pin(t *testing.T, addr string) string {
 	return base64.StdEncoding.EncodeToString(digest[:])
 }
 
-// run has the script do its work; each line that it prints is a check.
+// run runs the script. Each line that the script prints is the result of a check.
 func run(t *testing.T, work task) {
 	t.Helper()
 	argument, err := json.Marshal(work)
@@ -155,7 +155,7 @@ func run(t *testing.T, work task) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, "node", "page.mjs", string(argument))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8"}
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // Playwright then ends the browser
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // Playwright then closes the browser
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	failed := cmd.Run()
@@ -178,7 +178,7 @@ func run(t *testing.T, work task) {
 	_, _ = testsecrets.LogWriter().Write(stdout.Bytes())
 }
 
-// record notes the secrets in Chromium's key log.
+// record records the secrets in Chromium's key log.
 func record(t *testing.T, path string) {
 	t.Helper()
 	keys, err := os.ReadFile(path)
@@ -192,7 +192,7 @@ func record(t *testing.T, path string) {
 	}
 }
 
-// shrink leaves a picture its 256 most frequent colours, which makes a third of it.
+// shrink reduces a picture to its 256 most frequent colours, and so to a third of its size.
 func shrink(t *testing.T, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)

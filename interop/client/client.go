@@ -1,5 +1,5 @@
-// Package client drives TLS clients that are not Go's. Each driver, one file a client, makes a first connection and a
-// second one that offers the session of the first, and asks for /connection.json on both.
+// Package client drives TLS clients other than Go's. Each client has a driver in its own file. A driver makes a connection,
+// and then a second one that offers the session of the first. It requests /connection.json on both.
 package client
 
 import (
@@ -21,33 +21,33 @@ type Driver struct {
 	Name    string
 	Binary  string // the program to look for on PATH
 	File    string // the file to look for as well, if any
-	Package string // the Debian package that has them
+	Package string // the Debian package that contains them
 
-	// Ticketless says that in TLS 1.2 the client does not offer to take a ticket.
+	// Ticketless means that the client does not offer to take a ticket in TLS 1.2.
 	Ticketless bool
-	// NeedsID says that in TLS 1.2 the client offers a ticket only after a full handshake in which the server gave it a
-	// session id, which crypto/tls never does.
+	// NeedsID means that in TLS 1.2 the client offers a ticket only if the server gave it a session id in the full
+	// handshake. crypto/tls never does.
 	NeedsID bool
 
 	visit func(context.Context, Target) ([]Visit, error)
 }
 
-// Target says where a client connects and as what.
+// Target says where a client connects and how it identifies itself.
 type Target struct {
-	Host, Port string // of the server
+	Host, Port string // the server's
 	ServerName string // to ask for and to verify
 	Roots      string // PEM file of the roots to trust
 	Version    string // the only protocol version to offer: "1.2" or "1.3"
 
-	// The client's certificate, as PEM files; all empty for none.
+	// The client's certificate, as PEM files. All are empty if it has none.
 	Chain, Intermediate, Key string
 
 	Dir string // an empty directory for the client's own files
 
 	// NoTickets keeps the client from offering to take a ticket in TLS 1.2. Curl and WolfSSL never do.
 	NoTickets bool
-	// Between, if not nil, is called between the two connections, and the second begins when it has returned. Curl and
-	// GnuTLSFlag, which cannot wait, never call it.
+	// Between, if not nil, is called between the two connections. The second begins after it returns. Curl and GnuTLSFlag
+	// cannot wait, and never call it.
 	Between func()
 }
 
@@ -69,29 +69,29 @@ type Answer struct {
 	Engine                  string  `json:"engine"`
 	ClientCertificateSHA256 string  `json:"client_certificate_sha256"`
 
-	Body []byte `json:"-"` // the answer as it came
+	Body []byte `json:"-"` // the answer as received
 }
 
-// View is what a client itself says about its handshake.
+// View is what a client reports about its handshake.
 type View string
 
-// The views that a client can have; Untold is that of a client that does not say.
+// The views that a client can have. Untold means that the client does not report one.
 const (
 	Untold  View = ""
 	Full    View = "full"
 	Resumed View = "resumed"
 )
 
-// Visit is one connection, as the server and as the client saw it.
+// Visit is one connection, as seen by the server and by the client.
 type Visit struct {
 	Answer
 	View View
 
-	// Secrets are the ids and secrets of the session that the client got, where it shows them; nothing may print them.
+	// Secrets are the ids and secrets of the client's session, if the client shows them. Nothing may print them.
 	Secrets [][]byte
 }
 
-// Visit makes the two connections. The error of a client that failed has all that the client printed.
+// Visit makes the two connections. If the client fails, the error has all of its output.
 func (d Driver) Visit(ctx context.Context, target Target) (first, second Visit, err error) {
 	visits, err := d.visit(ctx, target)
 	if err == nil && len(visits) != 2 {
@@ -106,7 +106,7 @@ func (d Driver) Visit(ctx context.Context, target Target) (first, second Visit, 
 	return visits[0], visits[1], nil
 }
 
-// command is a client that does not see this process's environment, so no proxy and no settings of the user's.
+// command returns a client without this process's environment, and so without proxies or the user's settings.
 func command(ctx context.Context, target Target, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + target.Dir, "LC_ALL=C"}
@@ -114,7 +114,7 @@ func command(ctx context.Context, target Target, name string, args ...string) *e
 	return cmd
 }
 
-// output runs a client to its end and returns what it printed on stdout.
+// output runs a client until it exits, and returns what it printed on stdout.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -128,13 +128,13 @@ func failure(err error, stdout, stderr []byte) error {
 	return fmt.Errorf("%w\nstdout:\n%s\nstderr:\n%s", err, redact(stdout), redact(stderr))
 }
 
-// printedSession is what openssl and gnutls-cli print of a session; openssl goes on with its secrets, in several forms.
+// printedSession matches what openssl and gnutls-cli print of a session. openssl's has secrets in several forms.
 var printedSession = regexp.MustCompile(`(?s:SSL-Session:.*)|Session ID:.*`)
 
-// redact leaves the sessions out of a client's output.
+// redact removes the sessions from a client's output.
 func redact(out []byte) []byte { return printedSession.ReplaceAll(out, []byte("(a session)")) }
 
-// request is the HTTP request for /connection.json; connection is the value of its Connection header.
+// request returns the HTTP request for /connection.json. connection is the value of its Connection header.
 func request(target Target, connection string) string {
 	return "GET /connection.json HTTP/1.1\r\nHost: " + target.ServerName + "\r\nConnection: " + connection + "\r\n\r\n"
 }
@@ -155,7 +155,7 @@ func answers(out []byte) ([]Answer, error) {
 	}
 }
 
-// untold is the visits of a client that prints every response and does not say whether it resumed.
+// untold returns the visits of a client that prints every response but does not say whether it resumed.
 func untold(out []byte) ([]Visit, error) {
 	all, err := answers(out)
 	var visits []Visit
@@ -165,7 +165,7 @@ func untold(out []byte) ([]Visit, error) {
 	return visits, err
 }
 
-// only is the answer in the output of a client that made one connection.
+// only returns the answer in the output of a client that made one connection.
 func only(out []byte) (Answer, error) {
 	all, err := answers(out)
 	if err == nil && len(all) != 1 {
@@ -177,7 +177,7 @@ func only(out []byte) (Answer, error) {
 	return all[0], nil
 }
 
-// viewBy is the view of a client that prints a mark when it resumed.
+// viewBy returns the view of a client that prints a mark if it resumed.
 func viewBy(out []byte, mark string) View {
 	if bytes.Contains(out, []byte(mark)) {
 		return Resumed
@@ -185,8 +185,8 @@ func viewBy(out []byte, mark string) View {
 	return Full
 }
 
-// readAnswer skips what a client says until an HTTP response begins, in the middle of a line too, and decodes that. The
-// error is io.EOF where none does.
+// readAnswer skips a client's output until an HTTP response begins, even in the middle of a line, and decodes the response.
+// The error is io.EOF if there is no response.
 func readAnswer(in *bufio.Reader) (Answer, error) {
 	const start = "HTTP/1.1 "
 	for {

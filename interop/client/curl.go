@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// Curl is curl, which keeps its sessions in memory: one process, two connections. It does not say whether the server
-// took the session. Over OpenSSL, as in Debian, it sets SSL_OP_NO_TICKET, which in TLS 1.3 changes nothing.
+// Curl drives curl, which keeps its sessions in memory: one process makes both connections. curl does not say whether it
+// resumed. Built on OpenSSL, as in Debian, it sets SSL_OP_NO_TICKET, which has no effect in TLS 1.3.
 var Curl = Driver{Name: "curl", Binary: "curl", Package: "curl", Ticketless: true, visit: visitCurl}
 
 func visitCurl(ctx context.Context, target Target) ([]Visit, error) {

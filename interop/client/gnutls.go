@@ -10,12 +10,11 @@ import (
 	"strings"
 )
 
-// GnuTLS is gnutls-cli told to resume by the inline command ^resume^: what --resume does, except that the first
-// connection can be used too.
+// GnuTLS drives gnutls-cli with the inline command ^resume^. Unlike with --resume, the first connection can be used too.
 var GnuTLS = Driver{Name: "gnutls-cli ^resume^", Binary: "gnutls-cli", Package: "gnutls-bin", visit: visitGnuTLS}
 
-// GnuTLSFlag is "gnutls-cli --resume": the first connection is closed right after its handshake, without a request, so
-// its Visit is empty.
+// GnuTLSFlag drives "gnutls-cli --resume". It closes the first connection right after the handshake, without a request, so
+// the first Visit is empty.
 var GnuTLSFlag = Driver{Name: "gnutls-cli --resume", Binary: "gnutls-cli", Package: "gnutls-bin", visit: visitGnuTLSFlag}
 
 const (
@@ -24,7 +23,7 @@ const (
 )
 
 func visitGnuTLS(ctx context.Context, target Target) ([]Visit, error) {
-	if target.Between != nil { // what it does then may end the server, with which gnutls-cli would end
+	if target.Between != nil { // Between may end the server, and gnutls-cli would exit with it
 		relay, err := startRelay(net.JoinHostPort(target.Host, target.Port))
 		if err != nil {
 			return nil, err
@@ -61,7 +60,7 @@ func visitGnuTLSFlag(ctx context.Context, target Target) ([]Visit, error) {
 	return []Visit{{}, second}, g.end()
 }
 
-// gnutls is a conversation with gnutls-cli. The first error ends it: what follows does nothing, and end returns it.
+// gnutls is a conversation with gnutls-cli. After the first error, its methods do nothing, and end returns the error.
 type gnutls struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
@@ -113,10 +112,10 @@ func (g *gnutls) answer() (answer Answer) {
 	return answer
 }
 
-// view is that of the latest connection.
+// view returns the view of the latest connection.
 func (g *gnutls) view() View { return viewBy(g.log.Bytes(), gnutlsResumed) }
 
-// end waits for the client's end, which the server's closing brings about.
+// end waits for the client to exit, which it does when the server closes the connection.
 func (g *gnutls) end() error {
 	_ = g.in.Close()
 	_, _ = io.Copy(io.Discard, g.out)

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Java is Java's own TLS client, running a class of ours from its source. It does not say whether the server took the
-// session. In TLS 1.2 it offers a ticket only where the full handshake's ServerHello had a session id.
+// Java drives Java's own TLS client, running a class of this package from its source. The client does not say whether it
+// resumed. In TLS 1.2 it offers a ticket only if the full handshake's ServerHello had a session id.
 var Java = Driver{
 	Name: "java", Binary: "java", Package: "openjdk-17-jdk-headless", NeedsID: true, visit: visitJava,
 }

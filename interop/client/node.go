@@ -11,7 +11,7 @@ import (
 	"strconv"
 )
 
-// Node is Node's tls module, running a script of ours.
+// Node drives Node's tls module with a script of this package.
 var Node = Driver{Name: "node", Binary: "node", Package: "nodejs", visit: visitNode}
 
 //go:embed testdata/client.js
@@ -40,7 +40,7 @@ func visitNode(ctx context.Context, target Target) ([]Visit, error) {
 	return visits, nil
 }
 
-// visitOfNode decodes a line that the script prints for a connection.
+// visitOfNode decodes the line that the script prints for a connection.
 func visitOfNode(line []byte) (Visit, error) {
 	var said struct {
 		Reused   bool

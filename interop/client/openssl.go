@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// OpenSSL is "openssl s_client", run twice with a session file between.
+// OpenSSL drives "openssl s_client". It runs it twice, and passes the session in a file.
 var OpenSSL = Driver{Name: "openssl s_client", Binary: "openssl", Package: "openssl", visit: visitOpenSSL}
 
 func visitOpenSSL(ctx context.Context, target Target) ([]Visit, error) {
@@ -22,14 +22,14 @@ func visitOpenSSL(ctx context.Context, target Target) ([]Visit, error) {
 	}
 	target.between()
 	var offer []string
-	if first.Secrets != nil { // nil where the server gave nothing to resume
+	if first.Secrets != nil { // nil if the server gave no session
 		offer = []string{"-sess_in", session}
 	}
 	second, err := connectOpenSSL(ctx, target, session, offer...)
 	return []Visit{first, second}, err
 }
 
-// connectOpenSSL makes one connection and leaves its session, where it gets one, in the file named session.
+// connectOpenSSL makes one connection. If it gets a session, it writes that to the file named session.
 func connectOpenSSL(ctx context.Context, target Target, session string, offer ...string) (Visit, error) {
 	args := append([]string{
 		"s_client", "-connect", net.JoinHostPort(target.Host, target.Port), "-servername", target.ServerName,
@@ -56,7 +56,7 @@ func connectOpenSSL(ctx context.Context, target Target, session string, offer ..
 	return Visit{answer, viewBy(out, "\nReused, "), secrets}, err
 }
 
-// pemSecrets reads the session file. Without one, there are no secrets.
+// pemSecrets returns the secrets in the session file. Without a file, it returns none.
 func pemSecrets(file string) ([][]byte, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {

@@ -6,10 +6,12 @@ import (
 	"os/exec"
 )
 
-// pauseLine is what a program of ours prints, and flushes, after its first connection; it then waits for a line on stdin.
+// pauseLine is what a program of this package prints and flushes after its first connection. The program then waits for a
+// line on stdin.
 const pauseLine = "*** the first connection is over\n"
 
-// outputAround is output for a program of ours, which may go on to its second connection when target.Between returns.
+// outputAround is output for a program of this package. It has the program make its second connection after target.Between
+// returns.
 func outputAround(cmd *exec.Cmd, target Target) ([]byte, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -28,7 +30,7 @@ func outputAround(cmd *exec.Cmd, target Target) ([]byte, error) {
 type pause struct {
 	seen    []byte
 	in      io.Writer
-	between func() // nil when it has been called
+	between func() // nil once it has been called
 }
 
 func (p *pause) Write(text []byte) (int, error) {
@@ -36,7 +38,7 @@ func (p *pause) Write(text []byte) (int, error) {
 	if p.between != nil && bytes.Contains(p.seen, []byte(pauseLine)) {
 		p.between()
 		p.between = nil
-		_, _ = io.WriteString(p.in, "\n") // a program that has ended says itself why
+		_, _ = io.WriteString(p.in, "\n") // if the program has exited, its own error says why
 	}
 	return len(text), nil
 }

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// relay forwards TCP connections for a client that ends when the server closes one: the client's side stays open until
-// the client closes it.
+// relay forwards TCP connections for a client that exits when the server closes one. The client's side stays open until the
+// client closes it.
 type relay struct {
 	net.Listener
 	to    string
@@ -43,7 +43,7 @@ func (r *relay) forward(client net.Conn) {
 	defer server.Close()
 	r.going.Go(func() { _, _ = io.Copy(client, server) })
 	_, _ = io.Copy(server, client)
-	_, _ = io.Copy(io.Discard, client) // where it was the server that closed
+	_, _ = io.Copy(io.Discard, client) // if the server closed first
 }
 
 // stop returns when the client has closed its connections.

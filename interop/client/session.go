@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// secretsOf returns the values in OpenSSL's encoding of a session that nothing may print: its id, its secret, and its
-// ticket, which is the id that the server knows it by. They are, of the SEQUENCE SSL_SESSION_ASN1 in libssl's
-// ssl_asn1.c, the fields session_id, master_key and tlsext_tick [10]. No session has none.
+// secretsOf returns the values in OpenSSL's encoding of a session that nothing may print: the id, the secret, and the
+// ticket, by which the server knows the session. They are the fields session_id, master_key and tlsext_tick [10] of the
+// SEQUENCE SSL_SESSION_ASN1 in libssl's ssl_asn1.c. An empty session has no secrets.
 func secretsOf(der []byte) ([][]byte, error) {
 	if len(der) == 0 {
 		return nil, nil

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// WolfSSL is Debian's wolfSSL under a program of ours, compiled for each visit. Without wolfSSL_UseSessionTicket, which
-// the program does not call, it takes no tickets in TLS 1.2.
+// WolfSSL drives a program of this package that uses Debian's wolfSSL and is compiled for each visit. The program does not
+// call wolfSSL_UseSessionTicket, so it takes no tickets in TLS 1.2.
 var WolfSSL = Driver{
 	Name: "wolfssl", Binary: "gcc", File: "/usr/include/wolfssl/ssl.h", Package: "libwolfssl-dev, with gcc",
 	Ticketless: true, visit: visitWolfSSL,

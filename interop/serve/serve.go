@@ -20,7 +20,7 @@ import (
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
-// How long the command may take until it serves, and until it has ended after SIGTERM.
+// Limits on how long the command may take to start serving, and to exit after SIGTERM.
 const (
 	startLimit = 20 * time.Second
 	stopLimit  = 20 * time.Second
@@ -39,10 +39,9 @@ type Server struct {
 	ended   chan error // one value: how the process ended
 }
 
-// Start runs binary with "serve", loopback addresses, a state directory of its own, no external store, and args, which
-// may say otherwise: "--store", "bolt:" is the command's own default. It returns when the command serves. When the test
-// ends, the command gets SIGTERM and must exit with 0; where the test failed, all that the command logged is in the
-// test's log.
+// Start runs binary with "serve", loopback addresses, a new state directory, no external store, and args. args may override
+// these: "--store", "bolt:" is the command's own default. Start returns when the command serves. When the test ends, the
+// command gets SIGTERM and must exit with status 0. If the test fails, the test's log has all that the command logged.
 func Start(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
 	args = append([]string{"--metrics", "127.0.0.1:0", "--state-dir", stateDir(t)}, args...)
@@ -66,7 +65,7 @@ func (s *Server) KillAndStart(t testing.TB) {
 	s.await(t, s.start(t))
 }
 
-// start starts the command; the line that says where it serves comes on the channel.
+// start starts the command. The channel receives the line that says where it serves.
 func (s *Server) start(t testing.TB) <-chan string {
 	t.Helper()
 	process, ended := exec.Command(s.binary, append([]string{"serve", "--listen", s.Listen}, s.args...)...), make(chan error, 1)
@@ -86,7 +85,7 @@ func (s *Server) start(t testing.TB) <-chan string {
 	return serving
 }
 
-// Hits asks the command for its counter of resumed handshakes.
+// Hits returns the command's counter of resumed handshakes.
 func (s *Server) Hits(t testing.TB) int {
 	t.Helper()
 	web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -144,8 +143,7 @@ func (s *Server) stop(t testing.TB) {
 	}
 }
 
-// stateDir makes a directory with a short name: the one that t.TempDir makes is longer than the address of a Unix
-// socket may be.
+// stateDir makes a directory with a short name. The name that t.TempDir makes is too long for the address of a Unix socket.
 func stateDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "halfshake")
@@ -156,7 +154,7 @@ func stateDir(t testing.TB) string {
 	return dir
 }
 
-// field returns the value of a field in a line of slog's text format, or "" when the line has no such field.
+// field returns the value of a field in a line of slog's text format, or "" if the line has no such field.
 func field(line, name string) string {
 	match := regexp.MustCompile(` ` + name + `=("(?:[^"\\]|\\.)*"|\S*)`).FindStringSubmatch(line)
 	if match == nil {
@@ -174,7 +172,7 @@ type log struct {
 	lines strings.Builder
 }
 
-// copy keeps all of r and sends the first line that says msg=serving; it closes serving at the end of r.
+// copy keeps all of r, and sends the first line with msg=serving on serving. It closes serving at the end of r.
 func (l *log) copy(r io.Reader, serving chan<- string) {
 	defer close(serving)
 	sent := false

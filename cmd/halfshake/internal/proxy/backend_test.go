@@ -18,7 +18,7 @@ func newBackend(t *testing.T, handler http.HandlerFunc) string {
 	return backend.Listener.Addr().String()
 }
 
-// newRawBackend gives each connection to a function and closes it then.
+// newRawBackend passes each connection to a function, and then closes it.
 func newRawBackend(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l := listen(t)
@@ -52,8 +52,8 @@ func newRawBackend(t *testing.T, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// newRecorder is a backend that keeps all that it reads. It answers each request when
-// it has the body, or early, when it has the header.
+// newRecorder returns a backend that keeps all that it reads. It answers each request after
+// the body or, if early, after the header.
 func newRecorder(t *testing.T, early bool) (address string, seen func() string) {
 	t.Helper()
 	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -78,7 +78,7 @@ func newRecorder(t *testing.T, early bool) (address string, seen func() string) 
 	}), all.String
 }
 
-// deadAddress is one where nobody listens.
+// deadAddress returns an address where no process listens.
 func deadAddress(t *testing.T) string {
 	t.Helper()
 	l := listen(t)

@@ -12,11 +12,11 @@ import (
 	"sync"
 )
 
-// maxKept is more than one answer's header takes, whatever precedes it in a buffer.
+// maxKept is more than the size of one answer's header and anything before it in a buffer.
 const maxKept = 128 << 10
 
-// A backendConn keeps the header of an answer as it was sent. If its Connection
-// header has "close", net/http deletes it, and with it the names of the headers
+// A backendConn keeps the header of an answer as the backend sent it. If the Connection
+// header has "close", net/http deletes that header, and with it the names of the headers
 // that a proxy must remove (RFC 9110 section 7.6.1).
 type backendConn struct {
 	*net.TCPConn
@@ -26,7 +26,7 @@ type backendConn struct {
 	kept    []byte // the header, and the beginning of the body
 }
 
-// dialBackend returns a [http.Transport.DialContext].
+// dialBackend returns an [http.Transport.DialContext] that makes backendConns.
 func dialBackend(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
@@ -37,7 +37,8 @@ func dialBackend(dialer *net.Dialer) func(ctx context.Context, network, address 
 	}
 }
 
-// Read reads, and keeps what it reads from a call of keep to the next call of take.
+// Read reads from the connection. Between a call of keep and the next call of take, it
+// keeps what it reads.
 func (c *backendConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
 	c.mu.Lock()
@@ -62,8 +63,8 @@ func (c *backendConn) take() []byte {
 	return kept
 }
 
-// traced tells x which connection its request is sent over. If net/http tries
-// several, the last one counts.
+// traced records in x the connection that its request is sent over. If net/http tries
+// several, x has the last one.
 func (x *exchange) traced(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		x.backend = info.Conn.(*backendConn)
@@ -71,8 +72,8 @@ func (x *exchange) traced(ctx context.Context) context.Context {
 	}})
 }
 
-// removeNamed removes the headers that Connection names beside close. If there is
-// no close, httputil does it.
+// removeNamed removes the headers that Connection names in addition to close. Without
+// close, httputil removes them.
 func (x *exchange) removeNamed(r *http.Response) {
 	head := x.backend.take()
 	if !r.Close {

@@ -6,22 +6,23 @@ import (
 	"sync"
 )
 
-// A requestBody is what the client sends, read by a goroutine of net/http that may
-// outlive the exchange.
+// A requestBody is the client's body. A goroutine of net/http reads it and may outlive the
+// exchange.
 type requestBody struct {
 	io.ReadCloser
 	exchange *exchange
-	trailer  http.Header // of the request to the backend: the names that may have values
+	trailer  http.Header // of the request to the backend; lists the allowed names
 
-	reading sync.Mutex // while a Read is under way
+	reading sync.Mutex // held during a Read
 
 	mu  sync.Mutex
-	err error // with which reading ended
+	err error // the error that ended reading
 }
 
-// Read gives the client its time for each part. After the end it does not ask the
-// server's body again, which may be closed by then: net/http's transport, looking
-// for more than the length it was told, would take that for a failure.
+// Read limits the time that the client may take for each part. After the end of the body,
+// it does not read the server's body again, which may be closed by then. net/http's
+// transport checks for data beyond the announced length, and would treat an error as a
+// failure.
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
@@ -44,7 +45,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wait returns when no Read is under way.
+// wait returns when no Read is in progress.
 func (b *requestBody) wait() {
 	if b != nil {
 		b.reading.Lock()
@@ -52,7 +53,7 @@ func (b *requestBody) wait() {
 	}
 }
 
-// copyTrailer passes on what net/http leaves in the client's request alone.
+// copyTrailer passes on the trailer, which net/http puts only into the client's request.
 func (b *requestBody) copyTrailer() {
 	for name := range b.trailer {
 		b.trailer[name] = b.exchange.in.Trailer[name]
@@ -69,7 +70,7 @@ func (b *requestBody) ended() bool {
 	return b.err == io.EOF
 }
 
-// cause is why it could not be.
+// cause returns the error that kept the body from being read, or nil.
 func (b *requestBody) cause() error {
 	if b == nil {
 		return nil
@@ -82,13 +83,13 @@ func (b *requestBody) cause() error {
 	return b.err
 }
 
-// An answerBody is what the backend sends.
+// An answerBody is the body of the backend's answer.
 type answerBody struct {
 	io.ReadCloser
 	exchange *exchange
 }
 
-// Read logs it when the backend, and not the client, breaks off.
+// Read logs an error if the backend, rather than the client, breaks off.
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && !b.exchange.ended() && !b.exchange.left() {

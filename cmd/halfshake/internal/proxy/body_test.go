@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestBodyEndsOnce: net/http reads on after the end, and its server may have closed
-// the body by then.
+// TestBodyEndsOnce: net/http's transport reads again after the end, when its server may
+// have closed the body.
 func TestBodyEndsOnce(t *testing.T) {
 	w := httptest.NewRecorder()
 	x := &exchange{proxy: NewHTTP(Target{}, HTTPOptions{}), in: httptest.NewRequest("POST", "/", nil), control: http.NewResponseController(w)}
@@ -20,7 +20,7 @@ func TestBodyEndsOnce(t *testing.T) {
 	}
 }
 
-// onceEnded says once that it has ended.
+// onceEnded returns io.EOF only once.
 type onceEnded struct{ ended bool }
 
 func (b *onceEnded) Read([]byte) (int, error) {

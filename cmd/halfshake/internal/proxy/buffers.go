@@ -2,10 +2,11 @@ package proxy
 
 import "sync"
 
-// bufferSize is what one TLS record holds. A TCP connection keeps two buffers.
+// bufferSize is the most data that one TLS record holds. A TCP connection uses two
+// buffers.
 const bufferSize = 16 << 10
 
-// buffers is a [httputil.BufferPool].
+// buffers is an [httputil.BufferPool].
 type buffers struct{ pool sync.Pool }
 
 // Get returns a buffer whose content is arbitrary.
@@ -16,5 +17,5 @@ func (b *buffers) Get() []byte {
 	return make([]byte, bufferSize)
 }
 
-// Put takes it back.
+// Put returns a buffer to the pool.
 func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }

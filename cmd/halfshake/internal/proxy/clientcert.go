@@ -6,14 +6,15 @@ import (
 	"net/http"
 )
 
-// maxClientCert is the longest Client-Cert header. Apache, gunicorn and Tomcat
-// accept header lines of 8 KiB, Node.js 16 KiB in all. A certificate takes 1 or 2.
+// maxClientCert is the maximum length of the Client-Cert header. Apache, gunicorn and
+// Tomcat accept header lines of 8 KiB, and Node.js accepts 16 KiB of headers. A
+// certificate usually takes 1 or 2 KiB.
 const maxClientCert = 8 << 10
 
-// clientCert returns the value of Client-Cert (RFC 9440), or "" for a client
-// without a verified certificate, whether its handshake was full or resumed. A
-// certificate too large for the header is refused: without the header, the backend
-// would take the client for one that has none.
+// clientCert returns the value of Client-Cert (RFC 9440), or "" if the client has no
+// verified certificate. It does not matter whether the handshake was full or resumed. If
+// the certificate is too large for the header, clientCert refuses the request: without
+// the header, the backend would assume that the client has no certificate.
 func (h *HTTP) clientCert(state *tls.ConnectionState) (header string, refused *refusal) {
 	if !h.options.ClientCert || len(state.VerifiedChains) == 0 {
 		return "", nil

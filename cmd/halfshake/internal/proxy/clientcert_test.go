@@ -18,7 +18,7 @@ import (
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-// withClients makes a front end ask for certificates.
+// withClients makes a front ask for client certificates.
 func withClients(root *testca.CA, auth tls.ClientAuthType) func(*http.Server, *tls.Config) {
 	return func(_ *http.Server, config *tls.Config) { config.ClientAuth, config.ClientCAs = auth, root.Pool() }
 }
@@ -27,8 +27,8 @@ func withClients(root *testca.CA, auth tls.ClientAuthType) func(*http.Server, *t
 // one of TLS 1.2, and by a session id.
 var resumptions = append([]way{{"crypto_tls, 1.2, HTTP_1.1", standard, tls.VersionTLS12, false, false}}, ways...)
 
-// TestClientCert: the backend is told of the certificate, on full and on resumed
-// connections, and never of one that the client makes up.
+// TestClientCert: the backend gets the certificate on full and on resumed connections, and
+// never a header that the client made up.
 func TestClientCert(t *testing.T) {
 	root := testca.Root("clients", testca.ECDSA)
 	pair := root.Intermediate("sub").Client("alice", time.Now().Add(time.Hour))
@@ -72,7 +72,7 @@ func TestClientCert(t *testing.T) {
 	}
 }
 
-// TestUnverifiedClientCert: a certificate that nobody vouches for is none.
+// TestUnverifiedClientCert: the backend does not get a certificate that was not verified.
 func TestUnverifiedClientCert(t *testing.T) {
 	address, seen := seenBy(t)
 	f := newFront(t, ways[0], address, HTTPOptions{ClientCert: true}, withClients(ca, tls.RequireAnyClientCert))
@@ -85,8 +85,8 @@ func TestUnverifiedClientCert(t *testing.T) {
 	}
 }
 
-// TestLargeClientCert: with a certificate that does not fit a client is refused,
-// not passed on as one that has none.
+// TestLargeClientCert: a client whose certificate is too large for the header is refused,
+// not passed on as a client without a certificate.
 func TestLargeClientCert(t *testing.T) {
 	address, seen := seenBy(t)
 	for size, want := range map[int]int{2 << 10: http.StatusOK, 4 << 10: http.StatusRequestHeaderFieldsTooLarge} {
@@ -100,13 +100,13 @@ func TestLargeClientCert(t *testing.T) {
 		*seen = nil
 		response := send(t, f.clientWith(t, config), newRequest(t, "GET", f.url("/"), nil))
 		if response.StatusCode != want || (*seen != nil) != (want == http.StatusOK) {
-			t.Errorf("of %d bytes: %s, and the backend saw %v", size, response.Status, *seen)
+			t.Errorf("a certificate of %d bytes: %s, and the backend saw %v", size, response.Status, *seen)
 		}
 	}
 }
 
-// largeCert is a certificate of more than twice a size, its names being its
-// authority's.
+// largeCert returns a certificate of more than twice the given size, with its authority's
+// names.
 func largeCert(t *testing.T, size int) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

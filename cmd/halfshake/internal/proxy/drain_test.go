@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestDrainWaitsForWebSockets: Drain returns when the last has ended by itself.
+// TestDrainWaitsForWebSockets: Drain returns when the last WebSocket has ended by itself.
 func TestDrainWaitsForWebSockets(t *testing.T) {
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {
@@ -38,8 +38,8 @@ func TestDrainWaitsForWebSockets(t *testing.T) {
 	}
 }
 
-// TestDrainCutsWebSocketsOff: when its time is over, also one whose client does not
-// read.
+// TestDrainCutsWebSocketsOff: when its context ends, Drain cuts off WebSockets, including
+// one whose client does not read.
 func TestDrainCutsWebSocketsOff(t *testing.T) {
 	for _, w := range http1Ways() {
 		t.Run(w.name, func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestDrainCutsWebSocketsOff(t *testing.T) {
 	}
 }
 
-// TestDrainCutsRequestsOff: one that the backend does not answer, one whose answer
-// nobody takes, and one whose body does not come.
+// TestDrainCutsRequestsOff: Drain cuts off a request that the backend does not answer, one
+// whose client does not read the answer, and one whose body does not arrive.
 func TestDrainCutsRequestsOff(t *testing.T) {
 	address := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		for r.URL.Path == "/flood" {
@@ -83,7 +83,7 @@ func TestDrainCutsRequestsOff(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name+", by Drain alone", func(t *testing.T) {
 			f := newFront(t, w, address, HTTPOptions{StallTimeout: -1, WriteTimeout: -1, ResponseTimeout: -1})
-			cutOff(t, f, limit, func() error { // crypto/tls gives a client 5 s to take a close_notify
+			cutOff(t, f, limit, func() error { // crypto/tls allows 5 s for sending a close_notify
 				short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 				defer cancel()
 				return f.proxy.Drain(short)
@@ -102,7 +102,7 @@ func TestDrainCutsRequestsOff(t *testing.T) {
 	}
 }
 
-// cutOff has three requests under way, which stop is to end soon.
+// cutOff starts three requests, and checks that stop ends them soon.
 func cutOff(t *testing.T, f *front, soon time.Duration, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -123,12 +123,12 @@ func cutOff(t *testing.T, f *front, soon time.Duration, stop func() error) {
 		t.Error(err)
 	}
 	if took := time.Since(begun); took > soon || f.proxy.running.size() > 0 {
-		t.Errorf("after %v there are %d left", took, f.proxy.running.size())
+		t.Errorf("after %v, %d exchanges are left", took, f.proxy.running.size())
 	}
 	_ = write.Close() // net/http's client waits for its own reader
 	for range 2 {
 		if err := <-answered; err == nil {
-			t.Error("a request that was cut off has an answer")
+			t.Error("a request that was cut off got an answer")
 		}
 	}
 }

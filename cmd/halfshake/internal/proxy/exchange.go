@@ -17,48 +17,49 @@ const (
 	// flushEvery is how long a part of an answer may wait for more. An answer of unknown
 	// length, or of type text/event-stream, does not wait.
 	flushEvery = 100 * time.Millisecond
-	// bodyGrace is how long the rest of a body is read when its answer is complete.
+	// bodyGrace is how long the server reads the rest of a body after its answer is complete.
 	bodyGrace = time.Second
 )
 
-// An exchange is one request on its way, and its answer.
+// An exchange is one request and its answer.
 type exchange struct {
 	proxy      *HTTP
 	in         *http.Request
-	clientCert string // the value of Client-Cert, "" for none
+	clientCert string // the value of Client-Cert; "" means no header
 	cancel     context.CancelFunc
 	control    *http.ResponseController
 
-	// Of the handler's goroutine; the body is set before the request is sent.
-	body     *requestBody // nil for none
-	backend  *backendConn // that the request was sent over, once there is one
+	// Owned by the handler's goroutine. body is set before the request is sent.
+	body     *requestBody // nil if the request has no body
+	backend  *backendConn // the connection used for the request; nil before that
 	answered bool         // the answer's header has been written
 
-	// Deadlines are set under mu and not after over: they are then the server's.
+	// The exchange sets deadlines only while holding mu and while over is false. After
+	// that, the server sets them.
 	mu       sync.Mutex
 	over     bool
-	upgraded net.Conn // with its handler as long as it lives
-	idle     *idle    // of upgraded
+	upgraded net.Conn // set once the connection is upgraded; the handler then serves it until it ends
+	idle     *idle    // for upgraded
 }
 
-// begin takes the deadlines over from the server.
+// begin takes over the deadlines from the server.
 func (x *exchange) begin() {
 	x.limit(x.control.SetReadDeadline, 0)
 	x.limit(x.control.SetWriteDeadline, 0)
 }
 
-// limit gives the client so much time for what comes next; 0 is no limit. It is
-// for one read or write at a time: HTTP/2 ends a stream at its deadline even if
-// nothing waits for the client.
+// limit limits the client's time for the next read or write; 0 means no limit. Callers set
+// a limit for each read or write and clear it afterwards, because HTTP/2 ends a stream at
+// its deadline even if nothing waits for the client.
 func (x *exchange) limit(set func(time.Time) error, d time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.over {
-		_ = set(after(d)) // a connection that has gone needs none
+		_ = set(after(d)) // a closed connection needs no deadline
 	}
 }
 
-// after is the deadline at which d ends; 0 never does.
+// after returns the deadline d from now. If d is 0, it returns the zero Time: no deadline.
 func after(d time.Duration) time.Time {
 	if d == 0 {
 		return time.Time{}
@@ -66,16 +67,17 @@ func after(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
-// end gives the deadlines back, with a limit on what the server has yet to do.
+// end returns the deadlines to the server, with a limit on the server's remaining work.
 func (x *exchange) end() {
 	if x.release() && x.answered {
-		// The server would end a Read by a deadline of its own, and take that away.
+		// The server would interrupt a Read by setting a deadline, and then clear it.
 		_ = x.control.Flush()
 		x.body.wait()
 	}
 }
 
-// release reports whether the server has yet to read on.
+// release ends the exchange's control of the deadlines. It reports whether the server has
+// yet to read the rest of the body.
 func (x *exchange) release() (unread bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -106,8 +108,8 @@ func (x *exchange) cut() {
 	x.over = true
 }
 
-// unreadBody reports whether the client has yet to send a part of an HTTP/1 body,
-// after which alone the connection could be used again.
+// unreadBody reports whether part of an HTTP/1 body is unread. The connection could be used
+// again only after the whole body.
 func (x *exchange) unreadBody() bool {
 	return x.in.ProtoMajor == 1 && x.in.ContentLength != 0 && !x.body.ended()
 }
@@ -119,7 +121,7 @@ func (x *exchange) reverseProxy() *httputil.ReverseProxy {
 		FlushInterval:  flushEvery,
 		BufferPool:     &x.proxy.buffers,
 		ErrorHandler:   x.fail,
-		ErrorLog:       x.proxy.discard, // answerBody logs the same, without what is in it
+		ErrorLog:       x.proxy.discard, // answerBody logs the same failures, without quoting data
 		ModifyResponse: x.receive,
 	}
 }
@@ -131,7 +133,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	out.URL = &url.URL{
 		Scheme: "http", Host: x.proxy.address,
 		Path: in.URL.Path, RawPath: in.URL.RawPath,
-		// As it came, since nothing here looks into it.
+		// Unchanged, since nothing here interprets it.
 		RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery,
 	}
 	if !isWebSocket(in) {
@@ -158,23 +160,23 @@ func (x *exchange) receive(r *http.Response) error {
 		return nil
 	}
 	if !isWebSocket(x.in) || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return errors.New("proxy: the backend changes the protocol unasked") // ReverseProxy closes the connection
+		return errors.New("proxy: the backend switches protocols without being asked to") // ReverseProxy closes the connection
 	}
 	return nil
 }
 
-// fail answers a request that has no answer.
+// fail answers a request for which the backend gave no answer.
 func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 	switch cause := x.body.cause(); {
 	case x.ended():
-		panic(http.ErrAbortHandler) // which net/http makes an end that is visibly none
-	case errors.Is(cause, os.ErrDeadlineExceeded): // for net/http the client has then left
+		panic(http.ErrAbortHandler) // net/http then ends the answer in a way that is visibly incomplete
+	case errors.Is(cause, os.ErrDeadlineExceeded): // check before left: net/http also cancels the request then
 		refusal{http.StatusRequestTimeout, "the rest of the request did not arrive"}.write(w)
 	case x.left():
 		panic(http.ErrAbortHandler)
 	case cause != nil:
 		refusal{http.StatusBadRequest, "the request's body is malformed"}.write(w)
-	case isTimeout(err) && !isNetwork(err): // the backend has the request and does not answer
+	case isTimeout(err) && !isNetwork(err): // the backend received the request but does not answer
 		x.proxy.warnings.warn("the backend is too slow", reason(err))
 		refusal{http.StatusGatewayTimeout, "the server behind this one does not answer in time"}.write(w)
 	default:
@@ -191,5 +193,5 @@ func (x *exchange) ended() bool {
 	return x.over || x.upgraded != nil
 }
 
-// left reports whether the client has.
+// left reports whether the client has left.
 func (x *exchange) left() bool { return x.in.Context().Err() != nil }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// newAnswering is a backend that reads a header, says something and closes.
+// newAnswering returns a backend that reads a header, sends an answer and closes.
 func newAnswering(t *testing.T, say string) string {
 	t.Helper()
 	return newRawBackend(t, func(conn net.Conn) {
@@ -24,8 +24,8 @@ func newAnswering(t *testing.T, say string) string {
 	})
 }
 
-// TestBackendFails: each failure has its status, a page that says nothing of the
-// backend, and a line in the log that has nothing of what was sent.
+// TestBackendFails: each failure has its own status, a page that reveals nothing about the
+// backend, and a log line that quotes nothing that was sent.
 func TestBackendFails(t *testing.T) {
 	hang := newRawBackend(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	reset := newRawBackend(t, func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) })
@@ -44,7 +44,7 @@ func TestBackendFails(t *testing.T) {
 		"slow":           {hang, 504, "no answer within the time limit"},
 		"no HTTP":        {newAnswering(t, "SSH-2.0-"+secret+"\r\n"), 502, "not HTTP"},
 		"a bad header":   {newAnswering(t, "HTTP/1.1 200 OK\r\n"+secret+"\r\n\r\n"), 502, "not HTTP"},
-		"a large header": {newAnswering(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat(secret, 20_000)+"\r\n\r\n"), 502, "too large a header"},
+		"a large header": {newAnswering(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat(secret, 20_000)+"\r\n\r\n"), 502, "its header is too large"},
 		"half a header":  {newAnswering(t, "HTTP/1.1 200 OK\r\nX: "+secret), 502, "it closed the connection"},
 		"two lengths":    {newAnswering(t, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\nX: "+secret+"\r\n\r\nxx"), 502, "not HTTP"},
 	} {
@@ -75,8 +75,8 @@ func TestBackendFails(t *testing.T) {
 	}
 }
 
-// TestBackendResetsBody: a backend that resets the connection while a body is on its
-// way is at fault, not the body.
+// TestBackendResetsBody: if the backend resets the connection during a body, the backend is
+// blamed, not the body.
 func TestBackendResetsBody(t *testing.T) {
 	reset := newRawBackend(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 100))
@@ -106,7 +106,7 @@ func TestBackendResetsBody(t *testing.T) {
 	}
 }
 
-// TestAnswerBreaksOff: what is incomplete does not look complete to the client.
+// TestAnswerBreaksOff: an incomplete answer does not look complete to the client.
 func TestAnswerBreaksOff(t *testing.T) {
 	for name, say := range map[string]string{
 		"of known length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
@@ -118,12 +118,12 @@ func TestAnswerBreaksOff(t *testing.T) {
 			t.Run(name+", "+w.name, func(t *testing.T) {
 				f := newFront(t, w, address, HTTPOptions{})
 				response, err := f.client(t).Do(newRequest(t, "GET", f.url("/"), nil))
-				if err == nil { // else not even the header had been sent
+				if err == nil { // otherwise the header was not sent either
 					_, err = io.ReadAll(response.Body)
 					_ = response.Body.Close()
 				}
 				if err == nil {
-					t.Error("the client misses nothing")
+					t.Error("the client does not notice that the answer is incomplete")
 				}
 				if log := f.log.String(); !strings.Contains(log, "broke off") || strings.Contains(log, "hunter2") {
 					t.Errorf("the log is %s", log)
@@ -133,7 +133,7 @@ func TestAnswerBreaksOff(t *testing.T) {
 	}
 }
 
-// TestClientLeaves: that is no failure of the backend's, which sees it.
+// TestClientLeaves: the backend notices that the client leaves, and is not blamed for it.
 func TestClientLeaves(t *testing.T) {
 	came, left := make(chan struct{}), make(chan struct{})
 	backend := newBackend(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -151,12 +151,12 @@ func TestClientLeaves(t *testing.T) {
 				cancel()
 			}()
 			if _, err := client.Do(newRequest(t, "GET", f.url("/"), nil).WithContext(ctx)); err == nil {
-				t.Error("an answer")
+				t.Error("the client got an answer")
 			}
 			select {
 			case <-left:
 			case <-time.After(limit):
-				t.Error("the backend works on")
+				t.Error("the backend did not notice")
 			}
 			if log := f.log.String(); log != "" {
 				t.Errorf("the log is %s", log)
@@ -165,7 +165,7 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestNoRetry: a POST whose connection breaks is not sent again; a GET over a kept
+// TestNoRetry: a POST whose connection breaks is not sent again, but a GET over a kept
 // connection that breaks at once is.
 func TestNoRetry(t *testing.T) {
 	for method, want := range map[string]int{"POST": 502, "GET": 200} {
@@ -204,7 +204,7 @@ func TestNoRetry(t *testing.T) {
 	}
 }
 
-// TestWarnings: at most a line a second, which counts the others.
+// TestWarnings: at most one line a second, which counts the omitted failures.
 func TestWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := &logLines{}
@@ -224,7 +224,7 @@ func TestReason(t *testing.T) {
 	for err, want := range map[error]string{
 		fmt.Errorf("body: %w", op):                       "read tcp: connection reset",
 		io.ErrUnexpectedEOF:                              "it closed the connection",
-		errors.New("malformed HTTP response \"hunter\""): "its answer is not HTTP, or too large a header",
+		errors.New("malformed HTTP response \"hunter\""): "its answer is not HTTP, or its header is too large",
 	} {
 		if got := reason(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)

@@ -18,7 +18,7 @@ import (
 	"github.com/halfshake/halfshake/tls12"
 )
 
-// A front is a TLS server before an HTTP proxy.
+// A front is a TLS server in front of an HTTP proxy.
 type front struct {
 	proxy  *HTTP
 	server *http.Server
@@ -26,11 +26,11 @@ type front struct {
 	way    way
 	log    *logLines
 
-	resumed atomic.Bool // the last connection of a client with tls12
+	resumed atomic.Bool // whether the last connection of a tls12 client resumed
 }
 
-// newFront serves the target until the test ends, with the timeouts of "halfshake
-// serve" unless adjust has others.
+// newFront serves the target until the test ends, with the timeouts of "halfshake serve"
+// unless adjust changes them.
 func newFront(t *testing.T, w way, target string, options HTTPOptions, adjust ...func(*http.Server, *tls.Config)) *front {
 	t.Helper()
 	f := &front{way: w, log: &logLines{}}
@@ -58,12 +58,12 @@ func newFront(t *testing.T, w way, target string, options HTTPOptions, adjust ..
 	return f
 }
 
-// testLogger writes to lines, and to what is searched for secrets.
+// testLogger writes to lines, and to the log that is searched for secrets.
 func testLogger(lines io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(io.MultiWriter(lines, testsecrets.LogWriter()), nil))
 }
 
-// stop is what serve.go does at its end.
+// stop does what serve.go does when it ends.
 func (f *front) stop(grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -73,7 +73,7 @@ func (f *front) stop(grace time.Duration) error {
 	return f.proxy.Drain(ctx)
 }
 
-// client returns a client of the front's way.
+// client returns an HTTP client for the front's way.
 func (f *front) client(t *testing.T) *http.Client {
 	t.Helper()
 	return f.clientWith(t, clientConfig(f.way.version))
@@ -95,8 +95,8 @@ func (f *front) clientWith(t *testing.T, config *tls.Config) *http.Client {
 	}
 }
 
-// dial12 makes connections that propose the session of the one before, which
-// crypto/tls cannot do by session id.
+// dial12 makes connections that propose the session of the previous one by session id,
+// which crypto/tls cannot do.
 func (f *front) dial12(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
 	config = config.Clone()
 	config.ClientSessionCache = nil
@@ -133,7 +133,7 @@ func (f *front) didResume(r *http.Response) bool {
 
 func (f *front) url(path string) string { return "https://" + f.addr + path }
 
-// dial returns a TLS connection to the front, for HTTP/1.1 by hand.
+// dial returns a TLS connection to the front, over which a test speaks HTTP/1.1 itself.
 func (f *front) dial(t *testing.T) *tls.Conn {
 	t.Helper()
 	return dialTLS(t, f.addr, clientConfig(f.way.version))
@@ -150,7 +150,7 @@ func dialTLS(t *testing.T, addr string, config *tls.Config) *tls.Conn {
 	return conn
 }
 
-// raw sends bytes over a connection of its own and returns the first answer.
+// raw sends bytes over a new connection and returns the first answer.
 func (f *front) raw(t *testing.T, sent string) *http.Response {
 	t.Helper()
 	conn := f.dial(t)
@@ -180,7 +180,7 @@ func bodyOf(t *testing.T, r *http.Response) string {
 	return string(body)
 }
 
-// send makes a request of a client, which must have an answer.
+// send sends a request, which must get an answer.
 func send(t *testing.T, client *http.Client, r *http.Request) *http.Response {
 	t.Helper()
 	response, err := client.Do(r)
@@ -200,7 +200,7 @@ func newRequest(t *testing.T, method, url string, body io.Reader) *http.Request 
 	return r
 }
 
-// logLines is a log that may be read while it is written.
+// logLines is a log that can be read while it is written.
 type logLines struct {
 	mu    sync.Mutex
 	lines []string
@@ -219,7 +219,7 @@ func (l *logLines) String() string {
 	return strings.Join(l.lines, "")
 }
 
-// eventually waits until something holds.
+// eventually waits until a condition is true.
 func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(within); !holds(); time.Sleep(2 * time.Millisecond) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A gate is a TLS listener before a TCP proxy.
+// A gate is a TLS listener in front of a TCP proxy.
 type gate struct {
 	proxy *TCP
 	addr  string
@@ -59,7 +59,7 @@ func (g *gate) dial(t *testing.T) *tls.Conn {
 	return dialTLS(t, g.addr, clientConfig(g.way.version))
 }
 
-// overEachGate runs a test before one raw backend in each way.
+// overEachGate runs a test with a raw backend, in each way.
 func overEachGate(t *testing.T, backend func(net.Conn), options TCPOptions, test func(*testing.T, *gate)) {
 	t.Helper()
 	for _, w := range tcpWays {
@@ -78,7 +78,7 @@ func dialRaw(t *testing.T, addr string) net.Conn {
 	return conn
 }
 
-// A watched connection keeps what came, encrypted, for one reader.
+// A watched connection keeps the encrypted data that it reads. It has one reader.
 type watched struct {
 	net.Conn
 	came []byte
@@ -90,8 +90,8 @@ func (c *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// endedProperly reports whether the last record can be a close_notify: an alert, as
-// TLS 1.2 shows it, or what an alert's two bytes become in TLS 1.3.
+// endedProperly reports whether the last record can be a close_notify: in TLS 1.2, an
+// alert; in TLS 1.3, a record of the length of an encrypted alert.
 func (c *watched) endedProperly() bool {
 	const alert, data, encrypted = 21, 23, 2 + 1 + 16
 	var kind byte

@@ -15,8 +15,8 @@ type group struct {
 
 type member struct{ cut func() }
 
-// enter adds a member, unless the group drains. cut makes the member leave soon; it
-// does not block, and may be called when the member is about to leave by itself.
+// enter adds a member, unless the group is draining. cut must make the member leave soon
+// and must not block. It may be called when the member is about to leave by itself.
 func (g *group) enter(cut func()) (leave func(), ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

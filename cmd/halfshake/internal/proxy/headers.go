@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Backends trust these headers from a proxy, so no client may send them. They are in the
-// form of plainName.
+// Backends trust these headers from a proxy, so no client may send them. The names are in
+// the form that plainName returns.
 var (
 	reserved = map[string]bool{
 		"forwarded": true,
 
-		// Who the client is: RFC 9440, and what others call it.
+		// The client's identity: RFC 9440 and other names.
 		"client-cert": true, "client-cert-chain": true, "x-client-cert": true, "x-client-cert-chain": true,
 		"x-client-certificate": true, "x-client-verify": true, "x-client-dn": true, "x-arr-clientcert": true,
 		"remote-user": true, "x-remote-user": true, "proxy-client-ip": true, "wl-proxy-client-ip": true,
@@ -20,25 +20,25 @@ var (
 		"x-originating-ip": true, "x-original-forwarded-for": true, "x-original-for": true,
 		"true-client-ip": true, "cf-connecting-ip": true, "fastly-client-ip": true, "x-envoy-external-address": true,
 
-		// What it asked for.
+		// What the client asked for.
 		"x-scheme": true, "x-url-scheme": true, "front-end-https": true,
 		"x-host": true, "x-original-host": true, "x-http-host-override": true,
 		"x-original-proto": true, "x-original-url": true, "x-rewrite-url": true,
 
-		"proxy":          true, // in CGI it becomes HTTP_PROXY, which clients of HTTP there obey
+		"proxy":          true, // in CGI it becomes HTTP_PROXY, which HTTP clients there obey
 		"http2-settings": true, // belongs to an upgrade that is not passed on
 	}
 	reservedPrefixes = []string{"x-forwarded", "x-ssl-", "ssl-client-", "x-amzn-mtls-clientcert"}
 
 	// framing headers tell the backend where a request ends and whether the connection
-	// stays open. net/http writes them itself; here only disguised spellings matter.
+	// stays open. net/http writes them itself, so only disguised spellings matter here.
 	framing = map[string]bool{
 		"connection": true, "content-length": true, "host": true, "keep-alive": true, "te": true,
 		"trailer": true, "transfer-encoding": true, "upgrade": true, "expect": true,
 	}
 )
 
-// strip removes reserved headers, in any of their spellings.
+// strip removes reserved headers, however they are spelled.
 func strip(h http.Header) {
 	for name := range h {
 		if isReserved(name) {
@@ -63,8 +63,8 @@ func isReserved(name string) bool {
 	return false
 }
 
-// plainName returns name in lower case, with a hyphen for everything that is neither a
-// letter nor a digit.
+// plainName returns name in lower case, with a hyphen in place of each character that is
+// neither a letter nor a digit.
 func plainName(name string) string {
 	return strings.Map(func(c rune) rune {
 		switch {
@@ -77,9 +77,10 @@ func plainName(name string) string {
 	}, name)
 }
 
-// setForwarded says who sent r, and to whom. It overwrites.
+// setForwarded sets the headers that say who sent r, and to which host. It overwrites any
+// that exist.
 func setForwarded(h http.Header, r *http.Request) {
-	h.Set("X-Forwarded-Proto", "https") // whatever the client named
+	h.Set("X-Forwarded-Proto", "https") // whatever scheme the client named
 	if r.Host != "" {
 		h.Set("X-Forwarded-Host", r.Host)
 	}

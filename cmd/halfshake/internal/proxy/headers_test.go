@@ -16,8 +16,8 @@ func seenBy(t *testing.T) (address string, header *http.Header) {
 	return newBackend(t, func(_ http.ResponseWriter, r *http.Request) { *header = r.Header.Clone() }), header
 }
 
-// TestReservedHeaders: what a client says of itself under a name that a backend
-// believes does not arrive, however it is spelled.
+// TestReservedHeaders: a header that backends trust does not arrive from a client, however
+// it is spelled.
 func TestReservedHeaders(t *testing.T) {
 	lines := []string{
 		"X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 6.6.6.6", "X-FORWARDED-FOR: 6.6.6.6, 7.7.7.7", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_For: 6.6.6.6",
@@ -68,7 +68,7 @@ func TestReservedHeaders(t *testing.T) {
 	})
 }
 
-// TestNotTLS: a plain connection is not passed on as a TLS one.
+// TestNotTLS: a request over a plain connection is refused.
 func TestNotTLS(t *testing.T) {
 	w := httptest.NewRecorder()
 	NewHTTP(Target{"http", deadAddress(t)}, HTTPOptions{}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
@@ -77,7 +77,7 @@ func TestNotTLS(t *testing.T) {
 	}
 }
 
-// TestClientAddress: without a port, without a zone, and IPv4 as such.
+// TestClientAddress: the backend gets the address without a port or zone, and IPv4 as IPv4.
 func TestClientAddress(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1:1234": "192.0.2.1", "[2001:db8::1]:1": "2001:db8::1", "[fe80::1%eth0]:1": "fe80::1", "[::ffff:192.0.2.1]:1": "192.0.2.1", "@": "",
@@ -90,8 +90,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// TestHopByHopRequest: what is for this connection alone ends here. A client that
-// lists a header of the proxy's in Connection does not get rid of it.
+// TestHopByHopRequest: headers for one connection are not passed on. A client cannot remove
+// one of the proxy's headers by listing it in Connection.
 func TestHopByHopRequest(t *testing.T) {
 	address, seen := seenBy(t)
 	f := newFront(t, ways[0], address, HTTPOptions{})
@@ -106,8 +106,8 @@ func TestHopByHopRequest(t *testing.T) {
 	}
 }
 
-// TestHopByHopResponse: headers for one hop end here. net/http hides the names in
-// Connection where it finds "close" beside them.
+// TestHopByHopResponse: headers for one connection are not passed on. net/http hides the
+// names in Connection if it also has "close".
 func TestHopByHopResponse(t *testing.T) {
 	for name, c := range map[string]struct{ interim, status, connection string }{
 		"kept":                       {"", "HTTP/1.1 200 OK", "X-Hop, keep-alive"},
@@ -136,7 +136,7 @@ func TestHopByHopResponse(t *testing.T) {
 	}
 }
 
-// TestConnectionHeader: what is not an answer, or was cut off, names nothing.
+// TestConnectionHeader: data that is not an answer, or was cut off, names no headers.
 func TestConnectionHeader(t *testing.T) {
 	for head, want := range map[string]int{
 		"": 0, "HTTP/1.1 200 OK": 0, "HTTP/1.1 200 OK\r\nConnection: close": 0, "HTTP/1.1 100 Continue\r\n\r\n": 0,

@@ -10,32 +10,31 @@ import (
 	"time"
 )
 
-// HTTPOptions adjust an [HTTP]. Of each duration, zero means the default, and less
-// than zero means no limit.
+// HTTPOptions configure an [HTTP]. For each duration, zero means the default, and a
+// negative value means no limit.
 type HTTPOptions struct {
-	// ClientCert says that clients may have certificates: the backend is then told
-	// of each that was verified, in Client-Cert (RFC 9440). Without it the backend
-	// is told of none.
+	// ClientCert passes verified client certificates on to the backend in Client-Cert
+	// (RFC 9440). Otherwise the backend gets no client certificates.
 	ClientCert bool
 
-	// DialTimeout is how long connecting to the backend may take. Default: 5 s.
+	// DialTimeout is how long connecting to the backend may take. The default is 5 s.
 	DialTimeout time.Duration
-	// ResponseTimeout is how long the backend may take, after it has the whole
-	// request, until it begins its answer; 30 s.
+	// ResponseTimeout is how long the backend may take to begin its answer after it has
+	// the whole request. The default is 30 s.
 	ResponseTimeout time.Duration
-	// StallTimeout is how long a client may send nothing of a body that is due; 30 s.
-	// The whole body may take any time.
+	// StallTimeout is how long a client may pause while sending a body. The default is
+	// 30 s. The whole body may take any time.
 	StallTimeout time.Duration
-	// WriteTimeout is how long a client may accept nothing of an answer; 5 minutes. The
-	// whole answer may take any time. WriteTimeout is longer than StallTimeout because the
-	// client's reading becomes visible late: a client that reads 2 KB/s takes a minute and
-	// a half for one buffer of its kernel, which accepts nothing meanwhile.
+	// WriteTimeout is how long a client may pause while reading an answer. The default
+	// is 5 minutes. The whole answer may take any time. WriteTimeout is longer than
+	// StallTimeout because reading becomes visible late: a client that reads 2 KB/s takes
+	// a minute and a half to empty its kernel's buffer, which accepts nothing meanwhile.
 	WriteTimeout time.Duration
-	// IdleTimeout ends a WebSocket over which nothing has come from either side for
-	// so long; an hour.
+	// IdleTimeout is how long a WebSocket may be idle in both directions before it is
+	// closed. The default is an hour.
 	IdleTimeout time.Duration
 
-	// Log gets the backend's failures, at most one line a second. Nil means none.
+	// Log receives the backend's failures, at most one line a second. Nil disables logging.
 	Log *slog.Logger
 }
 
@@ -47,7 +46,7 @@ const (
 	defaultIdleTimeout     = time.Hour
 )
 
-// choose returns what a duration of the options means; 0 is no limit.
+// choose returns the effective value of a duration in the options; 0 means no limit.
 func choose(given, byDefault time.Duration) time.Duration {
 	if given == 0 {
 		return byDefault
@@ -55,10 +54,10 @@ func choose(given, byDefault time.Duration) time.Duration {
 	return max(given, 0)
 }
 
-// An HTTP passes requests on to a backend. It serves under an http.Server whose
-// connections are TLS: a request that is not marked so is refused. It manages the
-// deadlines of the connections itself, so that the server's ReadTimeout and
-// WriteTimeout do not hold for what it serves.
+// An HTTP is a handler that passes requests on to a backend. Use it with an http.Server
+// whose connections are TLS: it refuses a request whose TLS field is nil. It manages the
+// deadlines of connections itself, so the server's ReadTimeout and WriteTimeout do not
+// apply to its requests.
 type HTTP struct {
 	options   HTTPOptions
 	address   string
@@ -86,24 +85,24 @@ func NewHTTP(target Target, options HTTPOptions) *HTTP {
 	}
 }
 
-// newTransport returns the way to the backend. It uses a kept connection again for
-// any request. When that turns out to be dead before anything of the answer came,
-// net/http tries another by itself, but only if the request has no body and is a
-// GET, HEAD, OPTIONS or TRACE or has an Idempotency-Key; others are answered with
-// 502. Nothing is tried twice after that.
+// newTransport returns the transport to the backend. It may send any request over a kept
+// connection. If that connection turns out to be dead before any of the answer arrives,
+// net/http retries on another one, but only if the request has no body and is a GET, HEAD,
+// OPTIONS or TRACE or has an Idempotency-Key. Other requests are answered with 502. No
+// request is retried once part of an answer has arrived.
 func newTransport(options HTTPOptions) *http.Transport {
 	dialer := &net.Dialer{Timeout: choose(options.DialTimeout, defaultDialTimeout)}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		Proxy:                 nil, // whatever the environment says
+		Proxy:                 nil, // ignore the environment
 		DialContext:           dialBackend(dialer),
 		Protocols:             protocols,
 		ResponseHeaderTimeout: choose(options.ResponseTimeout, defaultResponseTimeout),
 		ExpectContinueTimeout: time.Second, // as clients wait for a 100
 		MaxIdleConnsPerHost:   256,
-		// Less than the five seconds after which Node.js, Apache and others close
-		// what is idle: a POST that crosses such a close is lost.
+		// Less than the five seconds after which Node.js, Apache and others close idle
+		// connections: a POST that crosses such a close is lost.
 		IdleConnTimeout:        4 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // the client's Accept-Encoding is the backend's business
@@ -133,12 +132,12 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Drain waits for open requests and for WebSockets, which http.Server.Shutdown does not
-// know. When ctx ends, it cuts off those that are left and returns the context's error.
+// track. When ctx ends, it cuts off those that are left and returns the context's error.
 // New requests are refused. After Drain, no goroutine of the proxy runs.
 //
-// Call it after Shutdown and, if that failed, Close: without them, a client that
-// does not read holds Drain for the five seconds that crypto/tls gives it to take a
-// close_notify.
+// Call Drain after the server's Shutdown and, if that failed, its Close. Otherwise a client
+// that does not read can delay Drain for five seconds, the time that crypto/tls allows for
+// sending a close_notify.
 func (h *HTTP) Drain(ctx context.Context) error {
 	defer h.transport.CloseIdleConnections()
 	return h.running.drain(ctx)

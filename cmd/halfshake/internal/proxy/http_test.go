@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// overEachWay runs a test before one backend in each way to the proxy.
+// overEachWay runs a test with one backend, in each way to the proxy.
 func overEachWay(t *testing.T, backend http.HandlerFunc, test func(*testing.T, *front)) {
 	t.Helper()
 	address := newBackend(t, backend)
@@ -19,8 +19,8 @@ func overEachWay(t *testing.T, backend http.HandlerFunc, test func(*testing.T, *
 	}
 }
 
-// TestRequest: method, path, query and host arrive as they were, and the answer's
-// status, headers and body as they are.
+// TestRequest: method, path, query and host reach the backend unchanged, and the answer's
+// status, headers and body reach the client unchanged.
 func TestRequest(t *testing.T) {
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Set-Cookie", "a=1")
@@ -49,7 +49,7 @@ func TestRequest(t *testing.T) {
 	})
 }
 
-// TestNothingIsAdded: net/http would guess a Content-Type, and unpack.
+// TestNothingIsAdded: net/http must not guess a Content-Type or decompress.
 func TestNothingIsAdded(t *testing.T) {
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = nil
@@ -71,7 +71,7 @@ func TestNothingIsAdded(t *testing.T) {
 				t.Errorf("%q, %v", body, response.Header)
 			}
 			if guess, ok := response.Header["Content-Type"]; ok {
-				t.Errorf("a Content-Type of %q", guess)
+				t.Errorf("the proxy added a Content-Type of %q", guess)
 			}
 			if got := response.Header["X-Accepted"]; len(got) != 1 || got[0] != "br, gzip" {
 				t.Errorf("the backend was told %q", got)
@@ -100,7 +100,7 @@ func TestHead(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Connection", "close") // means this connection alone
+		w.Header().Set("Connection", "close") // applies to this connection only
 		if r.URL.Path == "/keep" {
 			w.Header().Del("Connection")
 		}
@@ -129,7 +129,7 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// TestHTTP10: an old client, which names no host.
+// TestHTTP10: a client of HTTP/1.0, which sends no Host, is served.
 func TestHTTP10(t *testing.T) {
 	backend := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "%s %s %q", r.Proto, r.URL, r.Header["X-Forwarded-Host"])
@@ -141,16 +141,16 @@ func TestHTTP10(t *testing.T) {
 	}
 }
 
-// TestEnvironmentIsIgnored: a proxy in the environment is for clients, not for this.
+// TestEnvironmentIsIgnored: the transport does not use a proxy named in the environment.
 func TestEnvironmentIsIgnored(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	t.Setenv("NO_PROXY", "none.example")
 	if newTransport(HTTPOptions{}).Proxy != nil {
-		t.Error("the transport looks for a proxy")
+		t.Error("the transport looks for a proxy in the environment")
 	}
 }
 
-// TestIPv6: brackets come and go.
+// TestIPv6: a backend can have an IPv6 address.
 func TestIPv6(t *testing.T) {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// An idle calls a function when it has not been touched for some time. A nil *idle never
-// does.
+// An idle calls a function when touch has not been called for some time. A nil *idle never
+// calls it.
 type idle struct {
 	begun  time.Time
-	last   atomic.Int64 // of the touches, since begun
+	last   atomic.Int64 // time of the last touch, since begun
 	expire func()
 
 	mu      sync.Mutex
@@ -19,8 +19,8 @@ type idle struct {
 	stopped bool
 }
 
-// newIdle returns an idle that calls expire, in a goroutine of its own, at most
-// once. A limit that is not positive means no limit.
+// newIdle returns an idle that calls expire at most once, in its own goroutine. A limit
+// that is not positive means no limit.
 func newIdle(limit time.Duration, expire func()) *idle {
 	if limit <= 0 {
 		return nil
@@ -72,7 +72,7 @@ func (i *idle) shorten(limit time.Duration) {
 	}
 }
 
-// stop ends the watch. An expire that has begun goes on.
+// stop stops the timer. It does not wait for a call of expire that has begun.
 func (i *idle) stop() {
 	if i == nil {
 		return

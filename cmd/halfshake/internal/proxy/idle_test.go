@@ -41,7 +41,7 @@ func TestIdleShortened(t *testing.T) {
 	})
 }
 
-// TestIdleStopped: what is stopped, or has no limit, does not expire.
+// TestIdleStopped: an idle that is stopped, or has no limit, does not expire.
 func TestIdleStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIdle(time.Minute, func() { t.Error("expired") })

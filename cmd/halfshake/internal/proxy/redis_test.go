@@ -13,7 +13,7 @@ import (
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
-// newRedis starts a redis-server of the test's own and returns its address.
+// newRedis starts a redis-server for the test and returns its address.
 func newRedis(t *testing.T) string {
 	t.Helper()
 	binary, err := exec.LookPath("redis-server")
@@ -45,8 +45,8 @@ func newRedis(t *testing.T) string {
 	return address
 }
 
-// TestRedis speaks to a real server through TLS: single commands, many in one
-// write, a large value, and QUIT, after which the server ends first.
+// TestRedis uses a real server through TLS: single commands, many commands in one write, a
+// large value, and QUIT, after which the server closes first.
 func TestRedis(t *testing.T) {
 	address := newRedis(t)
 	for _, w := range tcpWays {
@@ -66,7 +66,7 @@ func TestRedis(t *testing.T) {
 	}
 }
 
-// mustReply sends and reads until want has come, skipping integers.
+// mustReply sends a command and reads until it gets want, skipping integers.
 func mustReply(t *testing.T, w io.Writer, r *bufio.Reader, sent, want string) {
 	t.Helper()
 	go func() { _, _ = io.WriteString(w, sent) }()

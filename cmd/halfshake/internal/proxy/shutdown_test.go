@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// TestShutdownLosesNothing stops the server while a thousand clients, half over
-// each engine, have requests under way: every request that the backend accepted
-// gets its whole answer.
+// TestShutdownLosesNothing stops the server while a thousand clients, half over each
+// engine, have requests in progress. Every request that the backend accepted gets its whole
+// answer.
 func TestShutdownLosesNothing(t *testing.T) {
 	const clients = 1000
 	const page = 40_000
@@ -30,17 +30,17 @@ func TestShutdownLosesNothing(t *testing.T) {
 		_, _ = io.WriteString(w, strings.Repeat(r.URL.Path[1:2], page))
 	})
 	var fronts []*front
-	var configs []*tls.Config // whose clients resume: a thousand full handshakes take long
+	var configs []*tls.Config // clients resume, because a thousand full handshakes take long
 	for _, w := range http1Ways() {
 		fronts = append(fronts, newFront(t, w, backend, HTTPOptions{ResponseTimeout: -1, StallTimeout: -1, WriteTimeout: -1}))
 		configs = append(configs, clientConfig(w.version))
 	}
 	var whole atomic.Int32
 	var work sync.WaitGroup
-	places := make(chan struct{}, 16) // handshakes at a time, so that none runs out of time
+	slots := make(chan struct{}, 16) // concurrent handshakes, few enough that none times out
 	for i := range clients {
 		work.Go(func() {
-			if err := requestOnce(fronts[i%len(fronts)].addr, configs[i%len(fronts)], places, page); err != nil {
+			if err := requestOnce(fronts[i%len(fronts)].addr, configs[i%len(fronts)], slots, page); err != nil {
 				t.Errorf("client %d: %v", i, err)
 				return
 			}
@@ -65,12 +65,12 @@ func TestShutdownLosesNothing(t *testing.T) {
 	}
 }
 
-// requestOnce makes a connection and reads one whole answer from it, by hand, since
-// a thousand transports of net/http are slow to make.
-func requestOnce(addr string, config *tls.Config, places chan struct{}, page int) error {
-	places <- struct{}{}
+// requestOnce makes a connection and reads one whole answer. It does not use net/http,
+// because making a thousand transports is slow.
+func requestOnce(addr string, config *tls.Config, slots chan struct{}, page int) error {
+	slots <- struct{}{}
 	conn, err := tls.Dial("tcp", addr, config)
-	<-places
+	<-slots
 	if err != nil {
 		return err
 	}
@@ -100,9 +100,9 @@ func newGateway(t *testing.T) (closed <-chan struct{}, release func()) {
 
 func TestGroup(t *testing.T) {
 	var g group
-	leave, ok := g.enter(func() { t.Error("cut off, though it leaves") })
+	leave, ok := g.enter(func() { t.Error("a member that leaves was cut off") })
 	if !ok {
-		t.Fatal("an empty group takes nobody")
+		t.Fatal("an empty group takes no member")
 	}
 	drained := make(chan error)
 	go func() { drained <- g.drain(t.Context()) }()
@@ -120,7 +120,7 @@ func TestGroup(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := g.drain(ended); err != nil {
-		t.Errorf("an empty group, again: %v", err)
+		t.Errorf("a second drain: %v", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestGroupCuts(t *testing.T) {
 	}
 }
 
-// TestServeEnds: an unusable listener and a second Shutdown.
+// TestServeEnds calls Serve with an unusable listener, and Shutdown twice.
 func TestServeEnds(t *testing.T) {
 	l := listen(t)
 	p := NewTCP(Target{"tcp", deadAddress(t)}, TCPOptions{})

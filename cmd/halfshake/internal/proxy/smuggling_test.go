@@ -12,9 +12,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestSmuggling sends requests about whose end two parsers may disagree. What
-// reaches the backend is one request with one length, or none; "/smuggled" is
-// never the target of one.
+// TestSmuggling sends requests about whose end two parsers may disagree. The backend gets
+// one request with one length, or none. "/smuggled" is never a request's target.
 func TestSmuggling(t *testing.T) {
 	const hidden = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 	for name, c := range map[string]struct {
@@ -59,8 +58,8 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
-// mustBeOne reads what a backend saw as it would, and looks for what it must not
-// have seen. A request of which the end never came is none.
+// mustBeOne parses what a backend saw, and checks that it is at most one request, without
+// anything forbidden. A request whose end never arrived does not count.
 func mustBeOne(t *testing.T, seen string, wanted bool) {
 	t.Helper()
 	r := bufio.NewReader(strings.NewReader(seen))
@@ -91,7 +90,7 @@ func mustBeOne(t *testing.T, seen string, wanted bool) {
 	}
 }
 
-// TestPipelining: two requests in one write are two, each with its own headers.
+// TestPipelining: two requests in one write stay two, each with its own headers.
 func TestPipelining(t *testing.T) {
 	backend := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.URL.Path+r.Header.Get("Client-Cert")+r.Header.Get("X-Forwarded-For"))
@@ -107,13 +106,13 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// TestHTTP2Smuggling sends by hand what a client of HTTP/2 would not, and HTTP/1.1
-// would misread.
+// TestHTTP2Smuggling sends requests that no regular HTTP/2 client would send and that would
+// be misread in HTTP/1.1.
 func TestHTTP2Smuggling(t *testing.T) {
 	for name, c := range map[string]struct {
-		fields [][2]string // over those of a good request
+		fields [][2]string // override those of a good request
 		body   string
-		want   string // status; "" for a stream that is reset; "any" where it depends on which comes first
+		want   string // status; "" for a stream that is reset; "any" if it depends on timing
 	}{
 		"a good request":        {nil, "", "200"},
 		"a good body":           {[][2]string{{":method", "POST"}, {"content-length", "2"}}, "ok", "200"},
@@ -197,7 +196,7 @@ func http2Frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(frame, stream), payload...)
 }
 
-// http2Status reads until the answer's first field, or until there is none.
+// http2Status reads until the answer's first field, or until no answer can follow.
 func http2Status(r io.Reader) (status string) {
 	decoder := hpack.NewDecoder(4<<10, func(f hpack.HeaderField) {
 		if f.Name == ":status" {
@@ -223,7 +222,7 @@ func http2Status(r io.Reader) (status string) {
 	}
 }
 
-// headerBlock has the fields of a good request, but for those given.
+// headerBlock returns the fields of a good request, with those given in place of its own.
 func headerBlock(fields [][2]string) []byte {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// TestLongExchange: a body and an answer that take longer than the server's
-// timeouts and than StallTimeout or WriteTimeout, but keep coming, come whole, whatever the
-// backend's silences before and within the answer.
+// TestLongExchange: a body and an answer may take longer than the server's timeouts, and
+// than StallTimeout or WriteTimeout, as long as data keeps coming. They arrive whole,
+// although the backend pauses before and within the answer.
 func TestLongExchange(t *testing.T) {
 	t.Parallel()
 	const parts = 12
@@ -50,7 +50,7 @@ func TestLongExchange(t *testing.T) {
 	}
 }
 
-// TestStalledBody: a client that stops sending is told so.
+// TestStalledBody: a client that stops sending its body gets status 408.
 func TestStalledBody(t *testing.T) {
 	t.Parallel()
 	cancelled := make(chan struct{}, 10)
@@ -76,7 +76,7 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
-// TestStalledReader: an answer that nobody takes does not hold the backend.
+// TestStalledReader: a client that does not read its answer does not hold up the backend.
 func TestStalledReader(t *testing.T) {
 	ended := make(chan struct{}, 10)
 	address := newBackend(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -96,13 +96,13 @@ func TestStalledReader(t *testing.T) {
 			select {
 			case <-ended:
 			case <-time.After(limit):
-				t.Error("the backend still sends")
+				t.Error("the backend is still sending")
 			}
 		})
 	}
 }
 
-// TestStalledAfterAnswer: what the server does after the handler has a limit too.
+// TestStalledAfterAnswer: the server's work after the handler has a time limit too.
 func TestStalledAfterAnswer(t *testing.T) {
 	t.Parallel()
 	address, _ := newRecorder(t, true)

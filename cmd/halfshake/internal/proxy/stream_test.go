@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// TestBodies sends bodies with and without a length to a backend that sends them
-// back.
+// TestBodies sends bodies with and without a length to a backend that echoes them.
 func TestBodies(t *testing.T) {
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -35,7 +34,7 @@ func TestBodies(t *testing.T) {
 				}
 				response := send(t, client, r)
 				if got := bodyOf(t, response); got != string(sent) {
-					t.Errorf("of %d bytes came back %d, or others", size, len(got))
+					t.Errorf("sent %d bytes and got %d back, or different ones", size, len(got))
 				}
 				if got := response.Header.Get("X-Length"); got != want {
 					t.Errorf("length and encoding at the backend: %s, want %s", got, want)
@@ -79,8 +78,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestKnownLengthIsFlushed: also a part of an answer of known length does not wait
-// for the rest.
+// TestKnownLengthIsFlushed: a part of an answer does not wait for the rest even if the
+// length is known.
 func TestKnownLengthIsFlushed(t *testing.T) {
 	done := make(chan struct{})
 	backend := func(w http.ResponseWriter, _ *http.Request) {
@@ -100,7 +99,7 @@ func TestKnownLengthIsFlushed(t *testing.T) {
 	}
 }
 
-// TestTrailers: both ways, but none that is reserved.
+// TestTrailers: trailers pass in both directions, except reserved ones.
 func TestTrailers(t *testing.T) {
 	backend := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -145,7 +144,7 @@ func TestInformational(t *testing.T) {
 			w.Header().Set("Link", "</style.css>; rel=preload")
 			w.WriteHeader(http.StatusEarlyHints)
 		}
-		body, _ := io.ReadAll(r.Body) // which sends 100
+		body, _ := io.ReadAll(r.Body) // this sends a 100
 		_, _ = fmt.Fprintf(w, "%s %s", r.Header.Get("Expect"), body)
 	}
 	overEachWay(t, backend, func(t *testing.T, f *front) {
@@ -189,8 +188,8 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestEarlyAnswer: an answer that comes before the body is whole is not held up by
-// the rest, and the connection carries nothing after it.
+// TestEarlyAnswer: an answer that comes before the end of the body does not wait for the
+// rest, and the connection carries nothing after it.
 func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
 	backend, _ := newRecorder(t, true)

@@ -27,7 +27,7 @@ func (t Target) String() string {
 	return t.Scheme + "://" + t.Address
 }
 
-// UnmarshalText is ParseTarget, for flags.
+// UnmarshalText calls ParseTarget. It is for flags.
 func (t *Target) UnmarshalText(text []byte) (err error) {
 	*t, err = ParseTarget(string(text))
 	return err
@@ -87,7 +87,7 @@ func isHost(name string) bool {
 	return name != "" && isMadeOf(name, "-._")
 }
 
-// isMadeOf reports whether s consists of letters, digits and others.
+// isMadeOf reports whether s consists of letters, digits and characters of others.
 func isMadeOf(s, others string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {
 		letterOrDigit := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

@@ -23,7 +23,7 @@ func TestParseTarget(t *testing.T) {
 		}
 	}
 	if (Target{}).Given() || (Target{}).String() != "" {
-		t.Error("the zero Target is one")
+		t.Error("the zero Target counts as given")
 	}
 }
 

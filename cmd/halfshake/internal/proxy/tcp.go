@@ -10,25 +10,25 @@ import (
 	"time"
 )
 
-// TCPOptions adjust a [TCP]. Of each duration, zero means the default, and less
-// than zero means no limit.
+// TCPOptions configure a [TCP]. For each duration, zero means the default, and a negative
+// value means no limit.
 type TCPOptions struct {
-	// HandshakeTimeout is how long a client's TLS handshake may take; 10 s.
+	// HandshakeTimeout is how long a client's TLS handshake may take. The default is 10 s.
 	HandshakeTimeout time.Duration
-	// DialTimeout is how long connecting to the backend may take; 5 s.
+	// DialTimeout is how long connecting to the backend may take. The default is 5 s.
 	DialTimeout time.Duration
-	// IdleTimeout ends a connection over which nothing has come from either side
-	// for so long; an hour.
+	// IdleTimeout is how long a connection may be idle in both directions before it is
+	// closed. The default is an hour.
 	IdleTimeout time.Duration
 
-	// Log gets the backend's failures, at most one line a second. Nil means none.
+	// Log receives the backend's failures, at most one line a second. Nil disables logging.
 	Log *slog.Logger
 }
 
 const (
 	defaultHandshakeTimeout = 10 * time.Second
-	// halfOpenTimeout is the idle timeout of a connection whose backend has sent
-	// all: few clients have more to say then, and some do not close.
+	// halfOpenTimeout is the idle timeout once the backend has closed its side: few
+	// clients send more after that, and some do not close.
 	halfOpenTimeout = time.Minute
 )
 
@@ -51,7 +51,7 @@ type TCP struct {
 	warnings  *warnings
 	buffers   buffers
 
-	running  group // of tunnels, and of calls of Serve
+	running  group // tunnels and calls of Serve
 	stopping context.Context
 	stop     context.CancelFunc
 }
@@ -71,10 +71,10 @@ func NewTCP(target Target, options TCPOptions) *TCP {
 	return t
 }
 
-// Serve serves the connections of l, which must be TLS. l must limit their number. Serve
-// returns nil after Shutdown, which closes l, and otherwise the error of l.
+// Serve serves the connections of l, which must be TLS. l must limit their number. After
+// Shutdown, which closes l, Serve returns nil. Otherwise it returns the error of l.
 func (t *TCP) Serve(l net.Listener) error {
-	leave, ok := t.running.enter(func() {}) // it ends as Shutdown begins
+	leave, ok := t.running.enter(func() {}) // needs no cut: Serve returns when Shutdown begins
 	if !ok {
 		return l.Close()
 	}
@@ -103,8 +103,8 @@ func (t *TCP) Shutdown(ctx context.Context) error {
 	return t.running.drain(ctx)
 }
 
-// acceptAll starts a tunnel for each connection. When the process has run out of
-// file descriptors, it waits and tries again; the listener logs that.
+// acceptAll starts a tunnel for each connection. If the process has run out of file
+// descriptors, it waits and retries. The listener logs the shortage.
 func (t *TCP) acceptAll(l net.Listener) error {
 	const first, longest = 5 * time.Millisecond, time.Second
 	for wait := first; ; {
@@ -142,8 +142,8 @@ func (t *TCP) start(conn net.Conn) {
 	}()
 }
 
-// guard calls do. A panic in it, for example in a TLS engine, is logged and ends only the
-// connection.
+// guard calls do. If do panics, for example in a TLS engine, guard logs the panic and calls
+// otherwise, so that only this connection ends.
 func (t *TCP) guard(do func(), otherwise func()) {
 	defer func() {
 		if failure := recover(); failure != nil {

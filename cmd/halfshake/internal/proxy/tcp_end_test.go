@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// TestTCPTruncation: what breaks off on one side does not end properly on the other.
+// TestTCPTruncation: if one side breaks off, the other side does not end properly.
 func TestTCPTruncation(t *testing.T) {
 	t.Run("the backend's", func(t *testing.T) {
 		backend := func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "half")
 			_, _ = conn.Read(make([]byte, 1))
-			_ = conn.(*net.TCPConn).SetLinger(0) // so that its end is a reset
+			_ = conn.(*net.TCPConn).SetLinger(0) // so that closing sends a reset
 		}
 		overEachGate(t, backend, TCPOptions{}, func(t *testing.T, g *gate) {
 			below := &watched{Conn: dialRaw(t, g.addr)}
@@ -49,7 +49,7 @@ func TestTCPTruncation(t *testing.T) {
 	})
 }
 
-// TestTCPBackendDead: the client is told properly, and the log too.
+// TestTCPBackendDead: the client gets a close_notify, and the failure is logged.
 func TestTCPBackendDead(t *testing.T) {
 	for _, w := range tcpWays {
 		t.Run(w.name, func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestTCPBackendDead(t *testing.T) {
 	}
 }
 
-// TestTCPIdle: a connection over which nothing comes is closed with a close_notify,
-// one over which something comes, in either direction, is not.
+// TestTCPIdle: an idle connection is closed with a close_notify. A connection with data in
+// either direction is not closed.
 func TestTCPIdle(t *testing.T) {
 	t.Parallel()
 	ticks := func(conn net.Conn) {
@@ -97,8 +97,8 @@ func TestTCPIdle(t *testing.T) {
 	})
 }
 
-// TestTCPHalfOpen: a client that does not close after the backend has is not waited
-// for as long as one that may yet be answered.
+// TestTCPHalfOpen: once the backend has closed, a client that does not close is timed out
+// sooner than one that may still get an answer.
 func TestTCPHalfOpen(t *testing.T) {
 	backend := newRawBackend(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "bye") })
 	soon := func(p *TCP) { p.halfOpen = 100 * time.Millisecond }
@@ -110,7 +110,7 @@ func TestTCPHalfOpen(t *testing.T) {
 	eventually(t, limit, "the end of the connection", func() bool { return g.proxy.running.size() == 1 })
 }
 
-// TestTCPStalls: a client that does not read is idle too.
+// TestTCPStalls: a client that does not read counts as idle.
 func TestTCPStalls(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
@@ -128,13 +128,13 @@ func TestTCPStalls(t *testing.T) {
 		select {
 		case <-ended:
 		case <-time.After(limit):
-			t.Error("the backend still sends")
+			t.Error("the backend is still sending")
 		}
 	})
 }
 
-// TestTCPShutdown: it waits for what is under way, cuts off what stays, and
-// leaves nothing behind.
+// TestTCPShutdown: Shutdown waits for open connections, cuts off those that stay, and
+// leaves no goroutine running.
 func TestTCPShutdown(t *testing.T) {
 	echo := func(conn net.Conn) { _, _ = io.Copy(conn, conn) }
 	overEachGate(t, echo, TCPOptions{}, func(t *testing.T, g *gate) {
@@ -177,7 +177,7 @@ func TestTCPShutdown(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(begun); took > limit/5 || g.proxy.running.size() > 0 {
-			t.Errorf("after %v there are %d left", took, g.proxy.running.size())
+			t.Errorf("after %v, %d connections are left", took, g.proxy.running.size())
 		}
 		for _, conn := range append(conns, half) {
 			if _, err := io.ReadAll(conn); isTimeout(err) {

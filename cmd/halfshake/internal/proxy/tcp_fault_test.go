@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestTCPPanic: a panic ends its connection, wherever it is, and nothing else.
+// TestTCPPanic: a panic anywhere in a connection ends that connection and nothing else.
 func TestTCPPanic(t *testing.T) {
 	backend := newRawBackend(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
 	for _, where := range []string{"handshake", "read", "write"} {

@@ -15,7 +15,7 @@ import (
 	"github.com/halfshake/halfshake/internal/testca"
 )
 
-// TestTCP: bytes come back as they went, and each side's end reaches the other.
+// TestTCP: bytes pass unchanged, and each side's end reaches the other.
 func TestTCP(t *testing.T) {
 	echo := func(conn net.Conn) { _, _ = io.Copy(conn, conn) }
 	overEachGate(t, echo, TCPOptions{}, func(t *testing.T, g *gate) {
@@ -33,7 +33,7 @@ func TestTCP(t *testing.T) {
 	})
 }
 
-// TestTCPBackendFirst: the backend may speak and end first, and still be spoken to.
+// TestTCPBackendFirst: the backend may send and close first, and still receive data.
 func TestTCPBackendFirst(t *testing.T) {
 	rest := make(chan string, 1)
 	backend := func(conn net.Conn) {
@@ -55,14 +55,14 @@ func TestTCPBackendFirst(t *testing.T) {
 	})
 }
 
-// TestTCPHandshakeFirst: the backend is not bothered by who does not complete one,
-// nor is a slow client waited for.
+// TestTCPHandshakeFirst: the proxy does not dial the backend before the handshake is
+// complete, and does not wait for a slow client.
 func TestTCPHandshakeFirst(t *testing.T) {
 	var dialled atomic.Int32
 	backend := func(net.Conn) { dialled.Add(1) }
 	overEachGate(t, backend, TCPOptions{HandshakeTimeout: 100 * time.Millisecond}, func(t *testing.T, g *gate) {
 		hellos := []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"}
-		if !g.way.tls12 { // whose listener waits for a ClientHello itself, for five seconds
+		if !g.way.tls12 { // the tls12 listener has its own time limit for a ClientHello
 			hellos = append(hellos, "", "\x16\x03\x01")
 		}
 		for _, sent := range hellos {
@@ -85,7 +85,7 @@ func TestTCPHandshakeFirst(t *testing.T) {
 	})
 }
 
-// TestTCPNotTLS: a listener without TLS serves nobody.
+// TestTCPNotTLS: a connection that is not TLS is closed.
 func TestTCPNotTLS(t *testing.T) {
 	g := newGateOn(t, tcpWays[0], listen(t), newRawBackend(t, func(net.Conn) { t.Error("dialled") }), TCPOptions{})
 	if all, err := io.ReadAll(dialRaw(t, g.addr)); len(all) > 0 {
@@ -93,7 +93,7 @@ func TestTCPNotTLS(t *testing.T) {
 	}
 }
 
-// TestTCPMany: hundreds of connections at a time, and Shutdown in the middle.
+// TestTCPMany has hundreds of concurrent connections, and calls Shutdown among them.
 func TestTCPMany(t *testing.T) {
 	const clients = 300
 	var came atomic.Int32
@@ -108,10 +108,10 @@ func TestTCPMany(t *testing.T) {
 		gates = append(gates, newGate(t, w, backend, TCPOptions{HandshakeTimeout: patience}))
 	}
 	var work sync.WaitGroup
-	places := make(chan struct{}, 16)
+	slots := make(chan struct{}, 16)
 	for i := range clients {
 		work.Go(func() {
-			if err := echoOnce(gates[i%len(gates)], places); err != nil {
+			if err := echoOnce(gates[i%len(gates)], slots); err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
 		})
@@ -131,10 +131,10 @@ func TestTCPMany(t *testing.T) {
 	}
 }
 
-func echoOnce(g *gate, places chan struct{}) error {
-	places <- struct{}{}
+func echoOnce(g *gate, slots chan struct{}) error {
+	slots <- struct{}{}
 	conn, err := tls.Dial("tcp", g.addr, clientConfig(g.way.version))
-	<-places
+	<-slots
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// A tunnel is one client's connection, and the backend's for it. When ctx ends, it
-// is cut off.
+// A tunnel is a client's connection and its connection to the backend. When ctx ends, it is
+// cut off.
 type tunnel struct {
 	proxy  *TCP
 	ctx    context.Context

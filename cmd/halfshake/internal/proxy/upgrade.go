@@ -13,7 +13,7 @@ func (x *exchange) upgrade(conn net.Conn, read *bufio.Reader) *upgradedConn {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.upgraded = conn
-	if x.over { // cut off meanwhile
+	if x.over { // the exchange was cut off meanwhile
 		abort(conn)
 	} else {
 		x.idle = newIdle(x.proxy.idle, func() { _ = conn.Close() })
@@ -21,10 +21,10 @@ func (x *exchange) upgrade(conn net.Conn, read *bufio.Reader) *upgradedConn {
 	return &upgradedConn{Conn: conn, early: bytes.Clone(early), idle: x.idle}
 }
 
-// An upgradedConn is a client's connection that was HTTP.
+// An upgradedConn is a client's connection after an upgrade from HTTP.
 type upgradedConn struct {
 	net.Conn
-	early []byte // what came before the answer
+	early []byte // data that the client sent before the answer
 	idle  *idle
 }
 
@@ -45,10 +45,10 @@ func (c *upgradedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite tells the client that the backend has sent all.
+// CloseWrite tells the client that the backend has finished sending.
 func (c *upgradedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
-// closeWrite is a close_notify on a TLS connection, and a FIN on a TCP one.
+// closeWrite sends a close_notify on a TLS connection, or a FIN on a TCP connection.
 func closeWrite(conn net.Conn) error {
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -57,8 +57,8 @@ func closeWrite(conn net.Conn) error {
 	return half.CloseWrite()
 }
 
-// abort closes conn at once. On a TLS connection it sends no close_notify, because that
-// would say that nothing is missing.
+// abort closes conn at once. On a TLS connection it sends no close_notify, which would
+// claim that the data is complete.
 func abort(conn net.Conn) {
 	if below, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		_ = below.NetConn().Close()

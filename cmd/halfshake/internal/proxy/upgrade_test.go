@@ -16,7 +16,7 @@ import (
 
 const upgradeRequest = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 
-// newEcho is a WebSocket server.
+// newEcho returns a WebSocket server that echoes messages.
 func newEcho(t *testing.T) string {
 	t.Helper()
 	return newBackend(t, websocket.Server{Handler: func(conn *websocket.Conn) {
@@ -39,7 +39,7 @@ func dialWebSocket(t *testing.T, f *front) *websocket.Conn {
 	return conn
 }
 
-// say sends a message and wants it back.
+// say sends a message and expects it back.
 func say(conn *websocket.Conn, text string) error {
 	if err := websocket.Message.Send(conn, text); err != nil {
 		return err
@@ -54,7 +54,7 @@ func say(conn *websocket.Conn, text string) error {
 	return nil
 }
 
-// TestWebSocket: it works, and outlives the timeouts of the server.
+// TestWebSocket: a WebSocket works, and outlives the server's timeouts.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	echo := newEcho(t)
@@ -74,12 +74,12 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// shortTimeouts are those that a long exchange outlives.
+// shortTimeouts are timeouts that a long exchange outlives.
 func shortTimeouts(s *http.Server, _ *tls.Config) {
 	s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 700*time.Millisecond, 700*time.Millisecond, 700*time.Millisecond
 }
 
-// newSwitcher is a backend that changes the protocol and then does as it is told.
+// newSwitcher returns a backend that switches protocols and then calls a function.
 func newSwitcher(t *testing.T, protocol string, then func(*net.TCPConn, *bufio.Reader)) string {
 	t.Helper()
 	return newRawBackend(t, func(conn net.Conn) {
@@ -91,8 +91,8 @@ func newSwitcher(t *testing.T, protocol string, then func(*net.TCPConn, *bufio.R
 	})
 }
 
-// TestUpgradeHalfClose: each side's end reaches the other, which may still speak.
-// What the client sends before the answer is not lost.
+// TestUpgradeHalfClose: each side's end reaches the other side, which may still send. Data
+// that the client sends before the answer is not lost.
 func TestUpgradeHalfClose(t *testing.T) {
 	for _, w := range http1Ways() {
 		t.Run(w.name+", the client first", func(t *testing.T) {
@@ -136,8 +136,8 @@ func TestUpgradeHalfClose(t *testing.T) {
 	}
 }
 
-// TestOtherUpgrades: h2c would carry requests past the proxy; it, and whatever is
-// not a plain request for a WebSocket, is passed on as if it had not been asked for.
+// TestOtherUpgrades: h2c would carry requests past the proxy's checks. A request for h2c, or
+// for any upgrade other than a plain WebSocket, is passed on without the upgrade.
 func TestOtherUpgrades(t *testing.T) {
 	for name, request := range map[string]string{
 		"h2c":         strings.Replace(upgradeRequest, "websocket", "h2c", 1),
@@ -190,8 +190,8 @@ func TestOtherUpgrades(t *testing.T) {
 	})
 }
 
-// TestUpgradeIdle: a WebSocket over which nothing comes is closed, with a
-// close_notify; one over which something comes is not.
+// TestUpgradeIdle: an idle WebSocket is closed with a close_notify. A WebSocket in use is
+// not closed.
 func TestUpgradeIdle(t *testing.T) {
 	t.Parallel()
 	echo := newEcho(t)

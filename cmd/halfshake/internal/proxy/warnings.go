@@ -12,10 +12,10 @@ import (
 // logEvery is the shortest interval between log lines about a failing backend.
 const logEvery = time.Second
 
-// warnings log failures of the backend. The first is logged at once, then at most one line
-// a second, which says how many were left out before it.
+// warnings logs failures of the backend. It logs the first at once, and then at most one
+// line a second. Each line says how many failures were omitted before it.
 type warnings struct {
-	log *slog.Logger // at the backend's name
+	log *slog.Logger // with the backend's URL
 
 	mu      sync.Mutex
 	last    time.Time
@@ -33,7 +33,8 @@ func orDiscard(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// warn logs a failure and its cause. The cause must come from [reason] or be as harmless.
+// warn logs a failure and its cause. The cause must come from [reason] or, like its results,
+// not quote the backend's answer.
 func (w *warnings) warn(msg, cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,7 +46,7 @@ func (w *warnings) warn(msg, cause string) {
 	w.omitted++
 }
 
-// reason says why the backend failed. It quotes only network errors, because in others
+// reason says why the backend failed. It quotes only network errors: in other errors,
 // net/http quotes the backend's answer.
 func reason(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
@@ -57,7 +58,7 @@ func reason(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return "it closed the connection"
 	}
-	return "its answer is not HTTP, or too large a header"
+	return "its answer is not HTTP, or its header is too large"
 }
 
 // isNetwork reports whether connecting failed or the connection broke.

@@ -12,26 +12,25 @@ import (
 )
 
 const (
-	// limit is how long a test waits for what should come at once.
+	// limit is how long a test waits for something that should happen at once.
 	limit = 10 * time.Second
-	// patience is how long it waits for a thousand such things, on a busy machine.
+	// patience is how long it waits for a thousand such things on a busy machine.
 	patience = 4 * time.Minute
 )
 
-// ca signs the certificates of the tests: of the front ends, and of their clients.
+// ca signs the tests' certificates, of servers and of clients.
 var (
 	ca     = testca.Root("proxy", testca.ECDSA)
 	server = ca.Server()
 )
 
-// A way is how a client comes to the proxy: by which listener, and in which
-// protocols.
+// A way is how a client reaches the proxy: the listener, and the protocols.
 type way struct {
 	name    string
 	listen  func(*testing.T, net.Listener, *tls.Config) net.Listener
 	version uint16
 	http2   bool
-	tls12   bool // the client resumes by session id too
+	tls12   bool // the client also resumes by session id
 }
 
 var ways = []way{
@@ -64,7 +63,7 @@ func serverConfig() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{server}, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// clientConfig trusts the front ends and resumes.
+// clientConfig returns a client's configuration that trusts the servers and resumes.
 func clientConfig(version uint16) *tls.Config {
 	return &tls.Config{
 		RootCAs: ca.Pool(), ServerName: "localhost", MinVersion: version, MaxVersion: version,
@@ -81,7 +80,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// http1Ways are those of HTTP/1.1, one for each engine.
+// http1Ways are the ways with HTTP/1.1, one for each engine.
 func http1Ways() (list []way) {
 	for _, w := range ways {
 		if !w.http2 {

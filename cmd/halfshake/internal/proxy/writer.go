@@ -15,15 +15,16 @@ type writer struct {
 // Unwrap is for [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader keeps net/http from guessing a Content-Type that the backend did not
-// give, and from reading a body on and on, or taking it for the next request, when
-// its answer comes first.
+// WriteHeader writes the header of an answer. It keeps net/http from guessing a
+// Content-Type that the backend did not send. If the answer comes before the end of the
+// request's body, it also keeps net/http from reading the rest without limit or treating
+// it as the next request.
 func (w *writer) WriteHeader(status int) {
 	in, h := w.exchange.in, w.Header()
 	switch {
-	case status == http.StatusContinue: // the server sends it when the body is read, which the backend's has begun
+	case status == http.StatusContinue: // the server sends its own when the body is read
 		return
-	case status < 200 && !in.ProtoAtLeast(1, 1): // which has no such answers
+	case status < 200 && !in.ProtoAtLeast(1, 1): // HTTP/1.0 has no interim answers
 		return
 	case status >= 200:
 		if _, given := h["Content-Type"]; !given {
@@ -42,7 +43,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// FlushError is Flush, for [http.ResponseController].
+// FlushError flushes the answer. It is for [http.ResponseController].
 func (w *writer) FlushError() (err error) {
 	w.timed(func() { err = w.exchange.control.Flush() })
 	return err
@@ -55,7 +56,7 @@ func (w *writer) timed(write func()) {
 	x.limit(x.control.SetWriteDeadline, 0)
 }
 
-// Hijack hands the connection over, for an upgrade. net/http has cleared its
+// Hijack hands over the connection for an upgrade. net/http has already cleared its
 // deadlines.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := w.exchange.control.Hijack()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestInformationalFiltered: the server sends a 100 itself, and an old client takes
-// nothing before the answer.
+// TestInformationalFiltered: a 100 is not passed on, because the server sends its own. A
+// client of HTTP/1.0 gets no interim answers.
 func TestInformationalFiltered(t *testing.T) {
 	for _, c := range []struct {
 		proto, status int
