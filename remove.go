@@ -45,8 +45,8 @@ const (
 
 func newRemovals() removals {
 	return removals{
-		removed:  tombstone.New[string](tombstone.Room{Operator: maxTombstones, Client: maxTombstones, Settled: settledTombstones}),
-		lineages: tombstone.New[Lineage](tombstone.Room{Operator: maxTombstones}),
+		removed:  tombstone.New[string](tombstone.Limits{Operator: maxTombstones, Client: maxTombstones, Settled: settledTombstones}),
+		lineages: tombstone.New[Lineage](tombstone.Limits{Operator: maxTombstones}),
 	}
 }
 

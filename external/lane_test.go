@@ -111,7 +111,7 @@ func TestWhatReplacesPutsIsBounded(t *testing.T) {
 // A put that comes to its lane after a removal of the same key is not made.
 func TestRemovalIsTheLastWord(t *testing.T) {
 	var l lane
-	l.init(10, tombstone.New[Key](tombstone.Room{Operator: 10}))
+	l.init(10, tombstone.New[Key](tombstone.Limits{Operator: 10}))
 	put := func() *write {
 		return &write{key: Key{1}, value: []byte{1}, done: make(chan struct{}), kind: provedPut}
 	}
@@ -132,7 +132,7 @@ func TestRemovalIsTheLastWord(t *testing.T) {
 // also if it must be made again.
 func TestRemovalStandsForAnother(t *testing.T) {
 	var l lane
-	l.init(10, tombstone.New[Key](tombstone.Room{Operator: 10}))
+	l.init(10, tombstone.New[Key](tombstone.Limits{Operator: 10}))
 	another := func() *write { return &write{key: Key{1}, done: make(chan struct{}), kind: removal} }
 	first, _ := l.addDelete(another())
 	l.next(time.Now())
@@ -149,7 +149,7 @@ func TestRemovalStandsForAnother(t *testing.T) {
 // than there is room for tombstones.
 func TestRemovalsWithoutTombstonesAreDropped(t *testing.T) {
 	var l lane
-	stones := tombstone.New[Key](tombstone.Room{Client: 100})
+	stones := tombstone.New[Key](tombstone.Limits{Client: 100})
 	l.init(10, stones)
 	dropped := 0
 	for i := range 10 * minPrune {

@@ -22,10 +22,10 @@ var errClosed = errors.New("the External is closed")
 // have room of their own, each as much as a store that does nothing needs for a while:
 // a tombstone takes about 300 bytes, with the removal that waits for it.
 const (
-	tombstoneRoom = 65536
-	// settledRoom is how many removals may be carried out while a look-up is in
+	maxTombstones = 65536
+	// settledTombstones is how many removals may be carried out while a look-up is in
 	// flight before that look-up finds nothing.
-	settledRoom = 32768
+	settledTombstones = 32768
 )
 
 // removals is what this process knows of what was removed: sessions by their keys, in
@@ -38,8 +38,8 @@ type removals struct {
 
 func newRemovals(log *revocations) *removals {
 	return &removals{
-		stones: tombstone.New[Key](tombstone.Room{Operator: tombstoneRoom, Client: tombstoneRoom, Settled: settledRoom}),
-		kept:   tombstone.New[Key](tombstone.Room{Operator: tombstoneRoom}),
+		stones: tombstone.New[Key](tombstone.Limits{Operator: maxTombstones, Client: maxTombstones, Settled: settledTombstones}),
+		kept:   tombstone.New[Key](tombstone.Limits{Operator: maxTombstones}),
 		log:    log,
 	}
 }

@@ -113,7 +113,7 @@ func TestAlertsPushNothingOut(t *testing.T) {
 			return remove(ctx, key)
 		}
 		f.remove(removed, halfshake.CauseExplicit)
-		for range tombstoneRoom + 5000 {
+		for range maxTombstones + 5000 {
 			f.remove(f.newSession(t), halfshake.CauseAlert)
 		}
 		time.Sleep(11 * time.Second)
@@ -124,7 +124,7 @@ func TestAlertsPushNothingOut(t *testing.T) {
 			t.Error("clients raised a floor")
 		}
 		st := f.Stats()
-		if st.Floors != 0 || st.Tombstones != tombstoneRoom+1 || st.Queued > 3*tombstoneRoom {
+		if st.Floors != 0 || st.Tombstones != maxTombstones+1 || st.Queued > 3*maxTombstones {
 			t.Errorf("%+v", st)
 		}
 		s := f.newSession(t)
@@ -158,7 +158,7 @@ func TestFullRoomRaisesAFloor(t *testing.T) {
 		}
 		old, otherOld, young := made(mine, 2*time.Hour), made(others, 2*time.Hour), made(mine, 0)
 		var first *halfshake.Session
-		for i := range tombstoneRoom + 1 {
+		for i := range maxTombstones + 1 {
 			s := made(mine, time.Hour-time.Duration(i)*time.Millisecond)
 			if i%1000 == 0 {
 				synctest.Wait() // the queue has room for 8192
@@ -176,12 +176,12 @@ func TestFullRoomRaisesAFloor(t *testing.T) {
 			if f.get(t, otherOld) == nil || f.get(t, young) == nil {
 				t.Errorf("%s: the floor names another scope's sessions, or younger ones", which)
 			}
-			if st := f.Stats(); st.Floors != 1 || st.Tombstones > tombstoneRoom*7/8+1 {
+			if st := f.Stats(); st.Floors != 1 || st.Tombstones > maxTombstones*7/8+1 {
 				t.Errorf("%s: %+v", which, st)
 			}
 		}
 		check(f, "this process")
-		if st := f.Stats(); st.RemovalsPending != st.Tombstones || st.DeleteDropped == 0 && st.Queued > 2*tombstoneRoom {
+		if st := f.Stats(); st.RemovalsPending != st.Tombstones || st.DeleteDropped == 0 && st.Queued > 2*maxTombstones {
 			t.Errorf("%+v", st)
 		}
 		check(newFixture(t, store, Config{Keys: f.keys}), "the next")
@@ -196,7 +196,7 @@ func TestLookUpsInFlight(t *testing.T) {
 		"removed, and many after it": func(t *testing.T, f *fixture, s *halfshake.Session) {
 			f.remove(s, halfshake.CauseExplicit)
 			synctest.Wait()
-			for range settledRoom + 1 {
+			for range settledTombstones + 1 {
 				f.remove(f.newSession(t), halfshake.CauseAlert)
 			}
 		},

@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// Room limits how many tombstones of each kind a [Set] holds.
-type Room struct {
+// Limits is how many tombstones of each kind a [Set] holds.
+type Limits struct {
 	Operator int // removals by operators
 	Client   int // removals that clients caused
 	Settled  int // settled tombstones of either kind
@@ -48,7 +48,7 @@ type Mark uint64
 
 // A Set holds tombstones by key. It is safe for concurrent use.
 type Set[K comparable] struct {
-	limits Room
+	limits Limits
 
 	mu      sync.Mutex
 	stones  map[K]entry
@@ -69,7 +69,7 @@ type entry struct {
 }
 
 // New returns an empty Set.
-func New[K comparable](limits Room) *Set[K] {
+func New[K comparable](limits Limits) *Set[K] {
 	return &Set[K]{limits: limits, stones: make(map[K]entry), floors: make(map[Scope]int64)}
 }
 

@@ -12,7 +12,7 @@ func stone(began int64) Stone { return Stone{Began: began, Until: start.Add(time
 func byClient() Stone { return Stone{Until: start.Add(time.Hour), ByClient: true} }
 
 func TestRemovedUntilSettled(t *testing.T) {
-	s := New[int](Room{Operator: 10, Client: 10, Settled: 2})
+	s := New[int](Limits{Operator: 10, Client: 10, Settled: 2})
 	before := s.Mark()
 	s.Add(1, stone(1), start)
 	if !s.Has(1, s.Mark()) || s.Has(2, before) {
@@ -41,7 +41,7 @@ func TestRemovedUntilSettled(t *testing.T) {
 }
 
 func TestLift(t *testing.T) {
-	s := New[int](Room{Operator: 10, Client: 10, Settled: 2})
+	s := New[int](Limits{Operator: 10, Client: 10, Settled: 2})
 	before := s.Mark()
 	s.Add(1, stone(1), start)
 	s.Lift(1)
@@ -51,7 +51,7 @@ func TestLift(t *testing.T) {
 }
 
 func TestFloorTakesTheEighthThatBeganFirst(t *testing.T) {
-	s := New[int](Room{Operator: 80, Client: 10, Settled: 2})
+	s := New[int](Limits{Operator: 80, Client: 10, Settled: 2})
 	for key := range 80 {
 		if raised := s.Add(key, stone(int64(1000-key)), start); raised != nil {
 			t.Fatalf("the floor rose to %d before the limit was reached", raised)
@@ -70,7 +70,7 @@ func TestFloorTakesTheEighthThatBeganFirst(t *testing.T) {
 }
 
 func TestFloorsOfScopes(t *testing.T) {
-	s := New[int](Room{Operator: 24, Client: 10, Settled: 2})
+	s := New[int](Limits{Operator: 24, Client: 10, Settled: 2})
 	one, two, third := Scope{1}, Scope{2}, Scope{3}
 	for key := range 24 { // the three that began first belong to two scopes
 		stone := stone(int64(100 + key))
@@ -99,7 +99,7 @@ func TestFloorsOfScopes(t *testing.T) {
 }
 
 func TestExpiredMakeRoomFirst(t *testing.T) {
-	s := New[int](Room{Operator: 4, Client: 4, Settled: 2})
+	s := New[int](Limits{Operator: 4, Client: 4, Settled: 2})
 	for key := range 4 {
 		s.Add(key, stone(int64(key)), start)
 	}
@@ -113,7 +113,7 @@ func TestExpiredMakeRoomFirst(t *testing.T) {
 }
 
 func TestClientsRaiseNoFloor(t *testing.T) {
-	s := New[int](Room{Operator: 4, Client: 4, Settled: 2})
+	s := New[int](Limits{Operator: 4, Client: 4, Settled: 2})
 	s.Add(-1, stone(1), start)
 	for key := range 1000 {
 		if s.Full(start) != (key >= 4) {
