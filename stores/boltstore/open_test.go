@@ -80,8 +80,13 @@ func TestOpenLocked(t *testing.T) {
 func TestOpenWaitsForAKilledProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	c := startChild(t, "hold", path)
-	time.AfterFunc(100*time.Millisecond, c.kill) // well within lockPatience
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		time.Sleep(100 * time.Millisecond) // well within lockPatience
+		c.kill()
+	})
 	s, err := Open(path, quiet)
+	killing.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
