@@ -49,10 +49,10 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 	if !h.policy.serverNotAfter.IsZero() {
 		s.expireBy(h.policy.serverNotAfter)
 	}
-	if resumed && h.parent != nil && h.parent.limit > 0 { // the server's certificate of then
+	if resumed && h.parent != nil && h.parent.limit > 0 {
+		// The same client certificate, and the server's of then.
 		s.expireBy(time.Unix(h.parent.limit, 0))
-	}
-	if len(state.Certificates) > 0 {
+	} else if len(state.Certificates) > 0 {
 		if _, notAfter, err := state.LeafValidity(); err == nil {
 			s.expireBy(notAfter)
 		}

@@ -301,8 +301,8 @@ func (h *handshake) removing(call func(context.Context)) {
 // callbacks runs application code with a context that ends when the time for all
 // callbacks of the handshake is used up.
 func (h *handshake) callbacks(call func(context.Context)) {
-	ctx, cancel := context.WithTimeout(h.ctx, h.cache.cfg.CallbackTimeout-h.spent)
-	defer cancel()
+	ctx := withDeadline(h.ctx, h.cache.cfg.CallbackTimeout-h.spent)
+	defer ctx.end()
 	start := time.Now()
 	call(ctx)
 	h.spent += time.Since(start)

@@ -98,8 +98,7 @@ func (s *Session) Proved() bool { return s.proved != nil && s.proved.Load() }
 // QUIC allows it. Such a session resumes once, whether or not early data is sent (RFC
 // 8446 section 8.1).
 func (s *Session) EarlyData() bool {
-	st, err := sessionstate.Parse(s.state)
-	return err == nil && st.EarlyData
+	return sessionstate.AllowsEarlyData(s.state)
 }
 
 // Version returns the protocol version, as in [tls.ConnectionState].

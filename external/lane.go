@@ -66,7 +66,6 @@ type lane struct {
 	failed   []*write // removals to be made again
 	counts   [kinds]int
 	pruneAt  int       // number of removals at which those without a tombstone are dropped
-	proveAt  time.Time // when to look for proof again
 	retryAt  time.Time // when to make a failed removal again
 	turn     bool      // ready and unproved take turns
 	closed   bool
@@ -75,7 +74,7 @@ type lane struct {
 const (
 	// proofWait is how long an unproved session waits for its proof.
 	proofWait = time.Second
-	// proofInterval is how often a lane looks whether sessions have been proved.
+	// proofInterval is how often the writer looks whether sessions have been proved.
 	proofInterval = 100 * time.Millisecond
 	// retryPause is how long a lane that is otherwise idle waits before it makes a
 	// failed removal again, and closePause the same after Close.
@@ -111,7 +110,7 @@ func (l *lane) addPut(op *write) (replaced *write, ok bool) {
 	l.compact()
 	if op.kind == unprovedPut && !op.due.IsZero() {
 		l.unproved = append(l.unproved, op)
-		if len(l.unproved) == 1 || l.hurries() {
+		if l.hurries() {
 			l.signal()
 		}
 		return old, true
@@ -228,7 +227,6 @@ func (l *lane) sleep(pause time.Duration) {
 func (l *lane) next(now time.Time) (op *write, pause time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.promote(now)
 	if len(l.failed) > 0 && !now.Before(l.retryAt) {
 		l.retry(now)
 	}
@@ -240,12 +238,21 @@ func (l *lane) next(now time.Time) (op *write, pause time.Duration, ok bool) {
 	return nil, l.pause(now), !l.closed || len(l.waits) > 0
 }
 
-// promote makes ready what has been proved.
-func (l *lane) promote(now time.Time) {
-	if len(l.unproved) == 0 || now.Before(l.proveAt) {
-		return
+// lookForProof wakes the lane if puts that waited for their proof may begin, and reports
+// whether others go on waiting.
+func (l *lane) lookForProof(now time.Time) (waiting bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.promote()
+	first := l.first(&l.unproved)
+	if len(l.ready) > 0 || first != nil && !now.Before(first.due) {
+		l.signal()
 	}
-	l.proveAt = now.Add(proofInterval)
+	return first != nil
+}
+
+// promote makes ready what has been proved.
+func (l *lane) promote() {
 	l.unproved = slices.DeleteFunc(l.unproved, func(op *write) bool {
 		if l.waits[op.key] != op {
 			return true
@@ -301,16 +308,11 @@ func shift(list *[]*write) *write {
 }
 
 // pause returns how long the lane may sleep, 0 for until the next write comes.
-func (l *lane) pause(now time.Time) (d time.Duration) {
-	if len(l.unproved) > 0 {
-		d = max(min(l.proveAt.Sub(now), l.unproved[0].due.Sub(now)), 1)
-	}
+func (l *lane) pause(now time.Time) time.Duration {
 	if len(l.failed) > 0 {
-		if retry := max(l.retryAt.Sub(now), 1); d == 0 || retry < d {
-			d = retry
-		}
+		return max(l.retryAt.Sub(now), 1)
 	}
-	return d
+	return 0
 }
 
 // An outcome is what became of a write that was begun.

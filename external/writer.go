@@ -27,8 +27,9 @@ type writer struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	lanes    [laneCount]lane
-	bytes    atomic.Int64 // of the values in the lanes
-	closing  atomic.Bool
+	bytes    atomic.Int64  // of the values in the lanes
+	unproved chan struct{} // holds one element while puts may wait for their proof
+	closing  chan struct{} // closed by close
 	running  sync.WaitGroup
 }
 
@@ -40,13 +41,42 @@ func newWriter(store Store, cfg Config, removed *removals, n *counters) *writer 
 	log := logger{cfg.Logger}
 	w := &writer{store: store, removed: removed, counters: n, puts: newBreaker("put", log), deletes: newBreaker("delete", log)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.unproved, w.closing = make(chan struct{}, 1), make(chan struct{})
 	size := max(orDefault(cfg.QueueSize, DefaultQueueSize)/laneCount, 1)
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		l.init(size, removed.stones)
 		w.running.Go(func() { w.work(l) })
 	}
+	w.running.Go(w.watchProofs)
 	return w
+}
+
+// watchProofs wakes the lanes whose sessions have been proved, or have waited for that
+// long enough, until close. One goroutine does so for all lanes: a timer for each would
+// cost more than the puts.
+func (w *writer) watchProofs() {
+	for {
+		select {
+		case <-w.unproved:
+		case <-w.closing:
+			return
+		}
+		for waiting := true; waiting; {
+			timer := time.NewTimer(proofInterval)
+			select {
+			case <-timer.C:
+			case <-w.closing:
+				timer.Stop()
+				return
+			}
+			waiting = false
+			now := time.Now()
+			for i := range w.lanes {
+				waiting = w.lanes[i].lookForProof(now) || waiting
+			}
+		}
+	}
 }
 
 func (w *writer) lane(key Key) *lane { return &w.lanes[key[0]%laneCount] }
@@ -67,7 +97,14 @@ func (w *writer) put(op *write) bool {
 		w.abandon(op)
 		return false
 	}
+	waits := op.kind == unprovedPut && !op.due.IsZero()
 	replaced, ok := w.lane(op.key).addPut(op)
+	if waits {
+		select {
+		case w.unproved <- struct{}{}:
+		default:
+		}
+	}
 	if replaced != nil {
 		w.abandon(replaced)
 	}
@@ -191,7 +228,7 @@ func (w *writer) carryOutDelete(op *write) outcome {
 		}
 	}
 	attempt, allowed := w.deletes.allow()
-	if !allowed && !w.closing.Load() {
+	if !allowed && !w.isClosing() {
 		if failed == over {
 			w.drop(op)
 		}
@@ -228,10 +265,19 @@ func (w *writer) call(a attempt, write func(context.Context) error) error {
 	return err
 }
 
+func (w *writer) isClosing() bool {
+	select {
+	case <-w.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 // close makes what is queued, for at most closeLimit, and drops the rest.
 func (w *writer) close() error {
 	dropped := w.counters.putDropped.Load()
-	w.closing.Store(true)
+	close(w.closing)
 	for i := range w.lanes {
 		w.lanes[i].close()
 	}

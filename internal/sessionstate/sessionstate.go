@@ -76,6 +76,18 @@ func Parse(data []byte) (*State, error) {
 	return &st, nil
 }
 
+// AllowsEarlyData is Parse, for its EarlyData alone and without reading what follows
+// that. It is false for what does not parse so far.
+func AllowsEarlyData(data []byte) bool {
+	const fixed = 2 + 1 + 2 + 8 // version, type, suite, time of creation
+	var secret, extra cryptobyte.String
+	var ems, early uint8
+	s := cryptobyte.String(data)
+	return s.Skip(fixed) && data[2] == typeServer &&
+		s.ReadUint8LengthPrefixed(&secret) && s.ReadUint24LengthPrefixed(&extra) &&
+		s.ReadUint8(&ems) && s.ReadUint8(&early) && early == 1
+}
+
 // skipExtra passes over what other layers have added.
 func skipExtra(list cryptobyte.String) bool {
 	for !list.Empty() {
