@@ -62,7 +62,8 @@ func (t *transport) note(last *atomic.Pointer[error], err error) {
 	if err == nil {
 		return
 	}
-	last.Store(&err)
+	kept := err // err itself would be allocated for nil too
+	last.Store(&kept)
 	if !t.settled.Load() && ending.OfTransport(err) == ending.Unclean {
 		t.broken.Store(true)
 	}

@@ -47,7 +47,7 @@ func (s *store) settle() (lost uint64, err error) {
 		return 0, nil
 	}
 	for s.external.Stats().Queued > 0 {
-		time.Sleep(time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // some hundred looks would cost as much as a handshake
 	}
 	next := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
 	if err := s.bolt.CompareAndSwap(context.Background(), s.log, next); err != nil {

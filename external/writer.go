@@ -35,7 +35,7 @@ type writer struct {
 
 // laneCount is how many writes are under way at most: enough for a database that is
 // some milliseconds away, and for many removals to share a commit to the disk.
-const laneCount = 128
+const laneCount = 32
 
 func newWriter(store Store, cfg Config, removed *removals, n *counters) *writer {
 	log := logger{cfg.Logger}

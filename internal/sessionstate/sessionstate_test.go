@@ -208,6 +208,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if AllowsEarlyData(data) != st.EarlyData {
+			t.Fatal("AllowsEarlyData differs from Parse")
+		}
 		peer, err := st.PeerCertificates()
 		if err == nil && len(peer) > 0 {
 			compareValidity(t, st, peer[0])
