@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A callbackContext is the context of a callback, with its deadline. It starts a timer
-// only once somebody waits for it: most callbacks answer without waiting for anything.
-type callbackContext struct {
+// A lazyDeadline is the context of a handshake's callback. It starts a timer only once
+// somebody waits for it: most callbacks answer without waiting for anything.
+type lazyDeadline struct {
 	context.Context // the handshake's
 	deadline        time.Time
 
@@ -19,27 +19,28 @@ type callbackContext struct {
 }
 
 // withDeadline returns a context that ends after a time, or when end is called.
-func withDeadline(parent context.Context, after time.Duration) *callbackContext {
-	return &callbackContext{Context: parent, deadline: time.Now().Add(after)}
+func withDeadline(parent context.Context, after time.Duration) *lazyDeadline {
+	return &lazyDeadline{Context: parent, deadline: time.Now().Add(after)}
 }
 
-func (c *callbackContext) Deadline() (time.Time, bool) {
+func (c *lazyDeadline) Deadline() (time.Time, bool) {
 	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.deadline) {
 		return parent, true
 	}
 	return c.deadline, true
 }
 
-func (c *callbackContext) Done() <-chan struct{} { return c.withTimer().Done() }
+func (c *lazyDeadline) Done() <-chan struct{} { return c.withTimer().Done() }
 
-func (c *callbackContext) Err() error {
-	if timed := c.timer(); timed != nil {
+func (c *lazyDeadline) Err() error {
+	timed, over := c.state()
+	if timed != nil {
 		return timed.Err()
 	}
 	switch err := c.Context.Err(); {
 	case err != nil:
 		return err
-	case c.isOver():
+	case over:
 		return context.Canceled
 	case !time.Now().Before(c.deadline):
 		return context.DeadlineExceeded
@@ -48,15 +49,15 @@ func (c *callbackContext) Err() error {
 }
 
 // Value also tells package context which context to derive others from.
-func (c *callbackContext) Value(key any) any {
-	if timed := c.timer(); timed != nil {
+func (c *lazyDeadline) Value(key any) any {
+	if timed, _ := c.state(); timed != nil {
 		return timed.Value(key)
 	}
 	return c.Context.Value(key)
 }
 
 // end ends the context.
-func (c *callbackContext) end() {
+func (c *lazyDeadline) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
@@ -65,20 +66,15 @@ func (c *callbackContext) end() {
 	}
 }
 
-// timer returns the context with the timer, or nil if nobody waits.
-func (c *callbackContext) timer() context.Context {
+// state returns the context with the timer, or nil if nobody waits, and whether end was
+// called.
+func (c *lazyDeadline) state() (timed context.Context, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.timed
+	return c.timed, c.over
 }
 
-func (c *callbackContext) isOver() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.over
-}
-
-func (c *callbackContext) withTimer() context.Context {
+func (c *lazyDeadline) withTimer() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {

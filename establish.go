@@ -31,9 +31,11 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 	if resumed && h.parent == nil && (maxAge > 0 || h.lineagePromised(state)) { // the age of the lineage is unknown
 		return nil, RefusedLineageAge
 	}
-	lineage := c.newLineage()
+	var lineage Lineage
 	if resumed && h.parent != nil {
 		lineage = h.parent.lineage
+	} else {
+		lineage = c.newLineage()
 	}
 	now := c.now()
 	s := &Session{

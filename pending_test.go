@@ -150,6 +150,9 @@ func TestCrowd(t *testing.T) {
 	l := idListener(t, c, serverConfig())
 	go accepting(l, new(atomic.Int64))
 	if _, err := dialAndSend(t, l.Addr(), "127.0.1.1", nil); err != nil {
+		if runtime.GOOS == "linux" { // where all of 127.0.0.0/8 is this machine
+			t.Fatal(err)
+		}
 		t.Skip("this system has only one loopback address: ", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), lasting)

@@ -69,7 +69,7 @@ func (c *Cache) find(p proposal) *found {
 // sessions. It also decodes the session's state. No rung relies on the client's proof,
 // and only the last rungs change anything.
 func (c *Cache) refuse(p proposal, f *found) Refusal {
-	s, config := f.Session, p.policy.config
+	s := f.Session
 	// Never hand one client's keys and identity to another because an external
 	// cache answered with another session. openssl/openssl 4e8593e7eb.
 	if s.id != string(p.id) {
@@ -104,8 +104,8 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	}
 	// Limit the total lifetime of keying material, however often it is renewed. RFC 9846
 	// section 4.6.1.
-	now, hasCertificate := c.now(), len(state.Certificates) > 0
-	if maxAge := c.cfg.maxLineageAge(hasCertificate); maxAge > 0 && now.Sub(s.LineageStart()) > maxAge {
+	now := c.now()
+	if maxAge := c.cfg.maxLineageAge(len(state.Certificates) > 0); maxAge > 0 && now.Sub(s.LineageStart()) > maxAge {
 		return RefusedLineageAge
 	}
 	// Never resume after the session's timeout (SSL_CTX_set_timeout(3)), or after the
@@ -123,25 +123,8 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	if s.version == tls.VersionTLS12 && !state.ExtendedMasterSecret {
 		return RefusedExtendedMasterSecret
 	}
-	// The session must have a client certificate if the policy requires one, and must
-	// not have one if the policy does not ask for it. crypto/tls checks this for tickets
-	// too; here it holds for every engine, before Admit. CVE-2025-68121.
-	if p.policy.requiresCertificate() && !hasCertificate ||
-		hasCertificate && config.ClientAuth == tls.NoClientCert {
-		return RefusedClientCertificate
-	}
-	var chains [][]*x509.Certificate // the verified ones that hold today, without the leaf
-	if hasCertificate {
-		var ok bool
-		if chains, ok = c.chainsThatHold(p.policy, state); !ok {
-			return RefusedUntrusted
-		}
-	}
-	// crypto/tls does not call VerifyPeerCertificate on resumption. A client that the
-	// function refuses today gets a full handshake, which then refuses it.
-	if config.VerifyPeerCertificate != nil && config.ClientAuth != tls.NoClientCert &&
-		!c.cfg.SkipVerifyPeerCertificate && !c.callVerifyPeerCertificate(p, f, chains) {
-		return RefusedVerifyPeerCertificate
+	if r := c.refuseCertificate(p, f); r != 0 {
+		return r
 	}
 	if !c.callAuthorize(p.handshake, s) {
 		return RefusedUnauthorized
@@ -152,6 +135,32 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	}
 	if c.isRemoved(s, p.asked) { // while the callbacks ran
 		return RefusedRemoved
+	}
+	return 0
+}
+
+// refuseCertificate has the rungs of the ladder that are about the client's certificate.
+func (c *Cache) refuseCertificate(p proposal, f *found) Refusal {
+	config, hasCertificate := p.policy.config, len(f.state.Certificates) > 0
+	// The session must have a client certificate if the policy requires one, and must
+	// not have one if the policy does not ask for it. crypto/tls checks this for tickets
+	// too; here it holds for every engine, before Admit. CVE-2025-68121.
+	if p.policy.requiresCertificate() && !hasCertificate ||
+		hasCertificate && config.ClientAuth == tls.NoClientCert {
+		return RefusedClientCertificate
+	}
+	var chains [][]*x509.Certificate // the verified ones that hold today, without the leaf
+	if hasCertificate {
+		var ok bool
+		if chains, ok = c.chainsThatHold(p.policy, f.state); !ok {
+			return RefusedUntrusted
+		}
+	}
+	// crypto/tls does not call VerifyPeerCertificate on resumption. A client that the
+	// function refuses today gets a full handshake, which then refuses it.
+	if config.VerifyPeerCertificate != nil && config.ClientAuth != tls.NoClientCert &&
+		!c.cfg.SkipVerifyPeerCertificate && !c.callVerifyPeerCertificate(p, f, chains) {
+		return RefusedVerifyPeerCertificate
 	}
 	return 0
 }
