@@ -55,20 +55,27 @@ type servedConn interface {
 // read from it, and t reads it again; hello is the ClientHello in data. If there is
 // none, or a malformed one, crypto/tls refuses the client. The application sees ctx.
 func (e engineChoice) open(ctx context.Context, t *transport, data, hello []byte) (conn servedConn) {
+	info := helloInfo(hello)
 	switch {
-	case hello == nil:
+	case info == nil || !e.cache.cfg.SessionIDs.wants(info): // whatever the configuration
 	case e.asks():
 		if withHello(ctx, data, e.reader, t, func(hello *tls.ClientHelloInfo) { conn = e.openFor(ctx, hello, t) }) {
 			return conn
 		}
 	default:
-		if info := tls12.HelloInfo(hello); info != nil {
-			if conn, ok := e.open12(ctx, info, e.policy, t); ok {
-				return conn
-			}
+		if conn, ok := e.open12(ctx, info, e.policy, t); ok {
+			return conn
 		}
 	}
 	return e.cache.cryptoTLS(e.policy, t)
+}
+
+// helloInfo parses a ClientHello. It returns nil if there is none or if it is malformed.
+func helloInfo(hello []byte) *tls.ClientHelloInfo {
+	if hello == nil {
+		return nil
+	}
+	return tls12.HelloInfo(hello)
 }
 
 // asks reports whether only crypto/tls can find out which configuration is in force for
@@ -140,12 +147,19 @@ func (e engineChoice) open12(ctx context.Context, hello *tls.ClientHelloInfo, p 
 	return conn, true
 }
 
+// wants reports whether the client of hello is one that should resume by session id, if
+// the configuration allows it. A client whose ClientHello is encrypted speaks TLS 1.3, so
+// the outer ClientHello suffices here (RFC 9849 section 5).
+func (s SessionIDs) wants(hello *tls.ClientHelloInfo) bool {
+	const sessionTicket = 35 // RFC 5077 section 3.2
+	return s == SessionIDsAlways ||
+		s == SessionIDsTicketless && !slices.Contains(hello.Extensions, sessionTicket)
+}
+
 // takes reports whether package tls12 serves the client of hello. config is the
 // configuration in force for that client.
 func (s SessionIDs) takes(hello *tls.ClientHelloInfo, config *tls.Config) bool {
-	const sessionTicket = 35 // RFC 5077 section 3.2
-	return s != SessionIDsOff && !config.SessionTicketsDisabled &&
-		(s == SessionIDsAlways || !slices.Contains(hello.Extensions, sessionTicket)) &&
+	return s.wants(hello) && !config.SessionTicketsDisabled &&
 		wouldSpeakTLS12(hello, config) &&
 		!wouldSpeakHTTP2(hello, config) &&
 		tls12.Suits(config, hello)

@@ -129,6 +129,34 @@ func TestGetConfigForClientIsCalledOnce(t *testing.T) {
 	}
 }
 
+// TestTicketClientIsNotReadTwice checks that a client whom SessionIDs cannot select is
+// accepted before GetConfigForClient is called, as without SessionIDs.
+func TestTicketClientIsNotReadTwice(t *testing.T) {
+	for _, ids := range []SessionIDs{SessionIDsTicketless, SessionIDsAlways} {
+		asked := make(chan struct{})
+		base := serverConfig()
+		base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { close(asked); return nil, nil }
+		l := idListener(t, newCache(t, Config{SessionIDs: ids}), base)
+		near := must(net.Dial("tcp", l.Addr().String()))(t)
+		defer near.Close()
+		go tls.Client(near, newClient(tls.VersionTLS12).config()).Handshake()
+		server := must(l.Accept())(t)
+		defer server.Close()
+		early := false
+		select {
+		case <-asked:
+			early = true
+		default:
+		}
+		if _, ok := server.(*tls12.Conn); ok != early || early != (ids == SessionIDsAlways) {
+			t.Errorf("SessionIDs %d: a %T, asked before Accept returned: %v", ids, server, early)
+		}
+		if err := server.(handshaker).HandshakeContext(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // crypto/tls serves a client whose ClientHello is too large to choose by. The
 // application is asked for its configuration all the same, once.
 func TestLargeHelloGoesToCryptoTLS(t *testing.T) {
@@ -153,7 +181,8 @@ func TestLargeHelloGoesToCryptoTLS(t *testing.T) {
 	}
 }
 
-// A GetConfigForClient that fails, or panics, ends its connection and no more.
+// A GetConfigForClient that panics while the listener chooses the engine ends its
+// connection and no more.
 func TestGetConfigForClientPanics(t *testing.T) {
 	for _, ids := range []SessionIDs{SessionIDsTicketless, SessionIDsAlways} {
 		for _, version := range versions {
@@ -169,8 +198,10 @@ func TestGetConfigForClientPanics(t *testing.T) {
 			var done atomic.Int64
 			l := idListener(t, c, base)
 			go accepting(l, &done)
+			client := newClient(version).config()
+			client.SessionTicketsDisabled = true
 			for _, want := range []bool{false, true} {
-				conn, err := tls.Dial("tcp", l.Addr().String(), newClient(version).config())
+				conn, err := tls.Dial("tcp", l.Addr().String(), client)
 				if (err == nil) != want {
 					t.Errorf("served: %v; %v", err == nil, err)
 				}

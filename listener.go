@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -22,10 +23,11 @@ const handshakeTimeout12 = 10 * time.Second
 // application, in a ConnState function for example.
 //
 // With SessionIDs set, the listener reads the ClientHello of each connection before
-// Accept returns it. GetConfigForClient then also runs before Accept returns, and its
-// hello's context ends when the function returns. GetEncryptedClientHelloKeys is called
-// there and again in the handshake. Config.MaxPending bounds the connections that the
-// listener holds; new ones beyond that bound wait in inner's backlog.
+// Accept returns it. For a client that SessionIDs may select, GetConfigForClient then
+// also runs before Accept returns, and its hello's context ends when the function
+// returns. GetEncryptedClientHelloKeys is called there and again in the handshake.
+// Config.MaxPending bounds the connections that the listener holds; new ones beyond that
+// bound wait in inner's backlog.
 //
 // Closing the listener closes inner and the connections that Accept has not returned.
 // Close waits for the listener's goroutines, except for those that are calling a
@@ -76,7 +78,9 @@ type helloListener struct {
 
 	pending *pendingHellos
 	heard   chan struct{}
-	ready   chan accepted // what Accept returns
+	ready   chan accepted      // what Accept returns
+	next    chan *pendingHello // to a goroutine that awaits a connection
+	idle    chan struct{}      // slots of these goroutines
 
 	ctx    context.Context
 	cancel context.CancelFunc // called by Close
@@ -98,6 +102,7 @@ func newHelloListener(inner net.Listener, c *Cache, p policy) *helloListener {
 		inner: inner, cache: c, choice: c.newEngineChoice(p),
 		pending: newPendingHellos(c.cfg.MaxPending, &c.counters.closedSilent),
 		heard:   make(chan struct{}, c.cfg.MaxPending), ready: make(chan accepted),
+		next: make(chan *pendingHello), idle: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		conns: make(map[*pendingHello]struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -149,8 +154,53 @@ func (l *helloListener) acceptAll() {
 			raw.Close()
 			return
 		}
-		go l.serve(c)
+		select {
+		case l.next <- c:
+		default:
+			go l.work(c)
+		}
 	}
+}
+
+// work serves c and then other connections. A new goroutine for each connection would
+// grow its stack anew each time.
+func (l *helloListener) work(c *pendingHello) {
+	for c != nil {
+		l.serve(c)
+		c = l.await()
+	}
+}
+
+// await waits for another connection. It returns nil after Close, or if enough goroutines
+// are waiting already.
+func (l *helloListener) await() *pendingHello {
+	select {
+	case l.idle <- struct{}{}:
+		defer func() { <-l.idle }()
+	default:
+		return nil
+	}
+	if !l.enter() {
+		return nil
+	}
+	defer l.own.Done()
+	select {
+	case c := <-l.next:
+		return c
+	case <-l.ctx.Done():
+		return nil
+	}
+}
+
+// enter makes Close wait for the calling goroutine, until own.Done. It returns false
+// after Close.
+func (l *helloListener) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.own.Add(1)
+	}
+	return !l.closed
 }
 
 // track makes Close close c and wait for its goroutine. It returns false after Close.

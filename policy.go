@@ -49,8 +49,15 @@ func (p policy) kept() policy {
 // serverNotAfter returns when the certificate of a configuration expires. It returns the
 // zero time unless there is exactly one.
 func serverNotAfter(config *tls.Config) (notAfter time.Time) {
-	if len(config.Certificates) == 1 && config.GetCertificate == nil && len(config.Certificates[0].Certificate) > 0 {
-		_, notAfter, _ = validity.Of(config.Certificates[0].Certificate[0])
+	if len(config.Certificates) != 1 || config.GetCertificate != nil {
+		return notAfter
+	}
+	cert := &config.Certificates[0]
+	switch {
+	case cert.Leaf != nil:
+		notAfter = cert.Leaf.NotAfter
+	case len(cert.Certificate) > 0:
+		_, notAfter, _ = validity.Of(cert.Certificate[0])
 	}
 	return notAfter
 }
