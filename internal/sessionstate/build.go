@@ -6,12 +6,17 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// Build encodes a TLS 1.2 session of an engine of our own as crypto/tls would,
+// Build encodes a server's TLS 1.2 session of an engine of our own as crypto/tls would,
 // so that either engine can resume what the other has made.
-func Build(st *State) ([]byte, error) {
+func Build(st *State) ([]byte, error) { return build(st, typeServer) }
+
+// BuildClient is Build for a client's session.
+func BuildClient(st *State) ([]byte, error) { return build(st, typeClient) }
+
+func build(st *State, side uint8) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddUint16(tls.VersionTLS12)
-	b.AddUint8(typeServer)
+	b.AddUint8(side)
 	b.AddUint16(st.CipherSuite)
 	b.AddUint64(st.CreatedAt)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(st.Secret) })
@@ -19,9 +24,13 @@ func Build(st *State) ([]byte, error) {
 	addBool(&b, st.ExtendedMasterSecret)
 	addBool(&b, false) // early data
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, der := range st.Certificates {
+		for i, der := range st.Certificates {
 			addCertificate(b, der)
-			b.AddUint16(0) // extensions
+			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+				if i == 0 {
+					addExtensions(b, st)
+				}
+			})
 		}
 	})
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
@@ -35,6 +44,27 @@ func Build(st *State) ([]byte, error) {
 	})
 	b.AddUint16(uint16(st.CurveID))
 	return b.Bytes()
+}
+
+// addExtensions adds what came with the leaf.
+func addExtensions(b *cryptobyte.Builder, st *State) {
+	if len(st.Staple) > 0 {
+		b.AddUint16(statusRequest)
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+			b.AddUint8(ocsp)
+			b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(st.Staple) })
+		})
+	}
+	if len(st.Timestamps) > 0 {
+		b.AddUint16(signedCertificateTimestamps)
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+				for _, one := range st.Timestamps {
+					b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(one) })
+				}
+			})
+		})
+	}
 }
 
 func addCertificate(b *cryptobyte.Builder, der []byte) {

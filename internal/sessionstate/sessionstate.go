@@ -22,12 +22,15 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// ErrMalformed is returned for bytes that are not a session of a crypto/tls
-// server in the layout that this package knows.
-var ErrMalformed = errors.New("sessionstate: not a server session of this crypto/tls")
+// ErrMalformed is returned for bytes that are not a session of crypto/tls in the layout
+// that this package knows, or not one of the side that was asked for.
+var ErrMalformed = errors.New("sessionstate: not a session of this side in the layout of this crypto/tls")
 
-// typeServer is SessionStateType server(1); client sessions are 2.
-const typeServer = 1
+// The values of SessionStateType.
+const (
+	typeServer = 1
+	typeClient = 2
+)
 
 // State is what Halfshake reads in a crypto/tls session. Its fields alias the
 // bytes it was parsed from.
@@ -40,15 +43,40 @@ type State struct {
 	EarlyData            bool
 	CurveID              tls.CurveID // up to TLS 1.2
 
-	// Certificates is the client's chain as it was sent, leaf first, in DER;
+	// Certificates is the peer's chain as it was sent, leaf first, in DER;
 	// Chains are the verified ones, each without the leaf and ending in the
 	// trusted root.
 	Certificates [][]byte
 	Chains       [][][]byte
+
+	// UseBy is when the ticket of a client's TLS 1.3 session expires, in Unix seconds.
+	UseBy uint64
+
+	// Staple and Timestamps came with the leaf. BuildClient writes them, and Parse does
+	// not read them.
+	Staple     []byte
+	Timestamps [][]byte
 }
 
-// Parse reads the whole of data, which must end where the session ends.
-func Parse(data []byte) (*State, error) {
+// Parse reads a server's session. It reads the whole of data, which must end where the
+// session ends.
+func Parse(data []byte) (*State, error) { return parse(data, typeServer) }
+
+// ParseClient is Parse for a client's session, which always has the server's
+// certificates.
+func ParseClient(data []byte) (*State, error) {
+	st, err := parse(data, typeClient)
+	if err == nil && len(st.Certificates) == 0 {
+		return nil, ErrMalformed
+	}
+	return st, err
+}
+
+// OfClient reports whether data is the state of a client's session. It reads no further
+// than that.
+func OfClient(data []byte) bool { return len(data) > 2 && data[2] == typeClient }
+
+func parse(data []byte, side uint8) (*State, error) {
 	var (
 		st                           State
 		typ, ems, early              uint8
@@ -56,7 +84,7 @@ func Parse(data []byte) (*State, error) {
 	)
 	s := cryptobyte.String(data)
 	if !s.ReadUint16(&st.Version) ||
-		!s.ReadUint8(&typ) || typ != typeServer ||
+		!s.ReadUint8(&typ) || typ != side ||
 		!s.ReadUint16(&st.CipherSuite) ||
 		!s.ReadUint64(&st.CreatedAt) ||
 		!s.ReadUint8LengthPrefixed(&secret) || secret.Empty() ||
@@ -67,6 +95,7 @@ func Parse(data []byte) (*State, error) {
 		!s.ReadUint24LengthPrefixed(&chains) || !readChains(chains, &st.Chains) ||
 		!skipALPN(&s, early == 1) ||
 		!readCurve(&s, &st) ||
+		!readUse(&s, &st, side) ||
 		!s.Empty() {
 		return nil, ErrMalformed
 	}
@@ -76,7 +105,7 @@ func Parse(data []byte) (*State, error) {
 	return &st, nil
 }
 
-// AllowsEarlyData is Parse, for its EarlyData alone and without reading what follows
+// AllowsEarlyData is Parse, for the EarlyData of a server's session alone and without reading what follows
 // that. It is false for what does not parse so far.
 func AllowsEarlyData(data []byte) bool {
 	const fixed = 2 + 1 + 2 + 8 // version, type, suite, time of creation
@@ -112,11 +141,17 @@ func readCertificates(list cryptobyte.String, out *[][]byte) bool {
 	return true
 }
 
+// The extensions of a leaf that crypto/tls reads, and the type of a staple.
+const (
+	statusRequest               = 5
+	signedCertificateTimestamps = 18
+	ocsp                        = 1
+)
+
 // skipExtensions passes over what came with a certificate. Of those of the leaf,
 // crypto/tls reads the staple (RFC 6066 section 8) and the SCTs (RFC 6962 section
 // 3.3), and takes no session in which they are malformed.
 func skipExtensions(list cryptobyte.String, ofLeaf bool) bool {
-	const statusRequest, signedCertificateTimestamps = 5, 18
 	for !list.Empty() {
 		var kind uint16
 		var data cryptobyte.String
@@ -130,7 +165,6 @@ func skipExtensions(list cryptobyte.String, ofLeaf bool) bool {
 }
 
 func isStaple(data cryptobyte.String) bool {
-	const ocsp = 1
 	var kind uint8
 	var staple cryptobyte.String
 	return data.ReadUint8(&kind) && kind == ocsp &&
@@ -180,24 +214,30 @@ func readCurve(s *cryptobyte.String, st *State) bool {
 	return st.Version >= tls.VersionTLS13 || s.ReadUint16((*uint16)(&st.CurveID))
 }
 
-// PeerCertificates parses the chain that the client sent, leaf first.
+// readUse reads the times that only a client's TLS 1.3 session has.
+func readUse(s *cryptobyte.String, st *State, side uint8) bool {
+	var ageAdd uint32
+	return side == typeServer || st.Version < tls.VersionTLS13 || s.ReadUint64(&st.UseBy) && s.ReadUint32(&ageAdd)
+}
+
+// PeerCertificates parses the chain that the peer sent, leaf first.
 func (st *State) PeerCertificates() ([]*x509.Certificate, error) {
 	certs := make([]*x509.Certificate, 0, len(st.Certificates))
 	for _, der := range st.Certificates {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("sessionstate: client certificate: %w", err)
+			return nil, fmt.Errorf("sessionstate: peer certificate: %w", err)
 		}
 		certs = append(certs, cert)
 	}
 	return certs, nil
 }
 
-// Leaf parses the client's own certificate; State must have one.
+// Leaf parses the peer's own certificate; State must have one.
 func (st *State) Leaf() (*x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(st.Certificates[0])
 	if err != nil {
-		return nil, fmt.Errorf("sessionstate: client certificate: %w", err)
+		return nil, fmt.Errorf("sessionstate: peer certificate: %w", err)
 	}
 	return cert, nil
 }
@@ -242,9 +282,22 @@ func Resumable(data []byte, taken bool) (*tls.SessionState, error) {
 	return ss, nil
 }
 
-// PeerCertificatesOf returns the client's certificates in a session. It is the same slice
-// that the ConnectionState of a resuming connection has, and so identifies the
-// connection. crypto/tls does not export it.
+// Offerable turns the stored bytes of a client's session back into one that crypto/tls
+// can offer with its ticket. server is the slice of the server's certificates that the
+// ConnectionState has if the session resumes, so it identifies the connection.
+func Offerable(data, ticket []byte) (cs *tls.ClientSessionState, server []*x509.Certificate, err error) {
+	ss, err := tls.ParseSessionState(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	server = PeerCertificatesOf(ss)
+	cs, err = tls.NewResumptionState(ticket, ss)
+	return cs, server, err
+}
+
+// PeerCertificatesOf returns the peer's certificates in a session. It is the same slice
+// that the ConnectionState of the connection has, and so identifies the connection.
+// crypto/tls does not export it.
 func PeerCertificatesOf(ss *tls.SessionState) []*x509.Certificate {
 	field := reflect.ValueOf(ss).Elem().FieldByName("peerCertificates")
 	if !field.IsValid() || field.Type() != reflect.TypeFor[[]*x509.Certificate]() || field.Len() == 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/halfshake/halfshake/internal/validity"
 )
 
-// LeafValidity returns the validity period of the client's own certificate; State must
+// LeafValidity returns the validity period of the peer's own certificate; State must
 // have one. The decision to resume needs nothing else of the leaf, and parsing the rest
 // would cost more than everything else in that decision. Either engine parses the whole
 // certificate before it resumes.
