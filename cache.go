@@ -23,8 +23,10 @@ type Cache struct {
 
 	// Each is safe for concurrent use.
 	internal    *sessioncache.Cache[sessionEntry]
-	removals          // removed sessions, which must not come back
-	join        *join // handshakes under shared configurations
+	removals                // removed sessions, which must not come back
+	join        *join       // handshakes under shared configurations
+	connections connections // of clients
+	offers      offers      // which sessions a client may offer
 	authorities sessionstate.Authorities
 	counters    counters
 	health      [endOfCallbacks]health
@@ -54,7 +56,8 @@ func New(cfg Config) (*Cache, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg.withDefaults(), scopeID: scopeIDOf(cfg.Scope), removals: newRemovals(), join: newJoin()}
+	c := &Cache{cfg: cfg.withDefaults(), scopeID: scopeIDOf(cfg.Scope), removals: newRemovals(), join: newJoin(),
+		connections: newConnections(), offers: newOffers()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.internal = sessioncache.New(c.limits(cfg.Size), decodeEntry)
 	c.SetMode(c.cfg.Mode)
@@ -98,8 +101,8 @@ func (c *Cache) Mode() Mode { return Mode(c.mode.Load()) }
 // Unknown bits are dropped.
 func (c *Cache) SetMode(m Mode) (previous Mode) { return Mode(c.mode.Swap(uint32(m.normal()))) }
 
-// storesSessions reports whether new sessions are cached at all.
-func (c *Cache) storesSessions() bool { return c.Mode().serverStores() && !c.closed.Load() }
+// stores reports whether new sessions of a side are cached at all.
+func (c *Cache) stores(side Mode) bool { return c.Mode().stores(side) && !c.closed.Load() }
 
 // resumesNothing reports whether no session can be made or resumed. Then the server need
 // not send tickets.
@@ -207,6 +210,7 @@ func (c *Cache) Close() error {
 		c.callRemove(ctx, CauseClosed, e.Session)
 	}
 	c.join.clear()
+	c.offers.clear()
 	return err
 }
 
@@ -234,6 +238,9 @@ func (c *Cache) insert(ctx context.Context, s *Session, part sessioncache.Part) 
 	c.evicted(ctx, change.Evicted)
 	if change.DidReplace {
 		c.callRemove(ctx, CauseReplaced, change.Replaced.Session)
+	}
+	if change.Stored && s.Client() {
+		c.addOffer(ctx, s)
 	}
 	if c.closed.Load() && c.internal.Drop(e) { // Close ran in between and did not see e
 		c.callRemove(ctx, CauseClosed, s)

@@ -29,6 +29,9 @@ type Callbacks struct {
 	New NewFunc
 	// Get looks up a session that the internal cache does not hold.
 	Get GetFunc
+	// Find is to a client what Get is to a server: it returns the sessions of the
+	// external cache that a client may offer, the best first. See [FindFunc].
+	Find FindFunc
 	// Remove is called for each session that leaves the cache.
 	Remove RemoveFunc
 	// End is called when [Cache.RemoveLineage] ends a lineage, or when a [Cache.Flush]
@@ -45,10 +48,10 @@ type Callbacks struct {
 	Floor func(ScopeID) time.Time
 	// Admit is the last check of every hit, internal hits included. It is called only
 	// for a session that passed all other checks; false means a full handshake. Admit
-	// may consume the session. If a Get callback is set too, Admit must consume a
-	// session whose [Session.EarlyData] is true: it must return true for that session
-	// at most once across all machines. If Get is set and Admit is not, such sessions
-	// do not resume.
+	// may consume the session. If a Get or Find callback is set too, Admit must consume
+	// a session whose [Session.SingleUse] is true: it must return true for that session
+	// at most once across all machines. If Get or Find is set and Admit is not, such
+	// sessions do not resume.
 	Admit func(context.Context, ConnInfo, *Session) bool
 }
 
@@ -66,6 +69,13 @@ type (
 	// session, for every look-up under [ModeNoInternalLookup], and in [ModeOff].
 	// The id is untrusted: any 1 to 32 bytes.
 	GetFunc func(ctx context.Context, info ConnInfo, id []byte) (*Session, error)
+
+	// A FindFunc returns sessions that [Cache.ClientConfig] has made and that have not
+	// been removed since: those whose [Session.Scope] is the given one, the newest first,
+	// or none. Only the first four are looked at. It must not take them out of the
+	// external cache; Admit does that. It is called for a client's handshake if the
+	// internal cache has no session to offer.
+	FindFunc func(ctx context.Context, info ConnInfo, scope [32]byte) ([]*Session, error)
 
 	// A RemoveFunc is called when a session has left the cache; the Cause says why.
 	// [Cache.Remove] also calls it for a session that the internal cache did not
@@ -146,6 +156,21 @@ func (c *Cache) callGet(h *handshake, id []byte) (s *Session) {
 		}
 	})
 	return s
+}
+
+// callFind returns the sessions that the application has for a client.
+func (c *Cache) callFind(h *handshake, scope [32]byte) (found []*Session) {
+	f := c.cfg.Callbacks.Find
+	if f == nil {
+		return nil
+	}
+	h.callbacks(func(ctx context.Context) {
+		err := c.guard(callbackFind, "", func() (err error) { found, err = f(ctx, h.info, scope); return err })
+		if err != nil {
+			found = nil
+		}
+	})
+	return found[:min(len(found), maxOffers)]
 }
 
 // callRemove tells the application that a session left the cache. It returns false if

@@ -6,16 +6,17 @@ type Cause uint8
 const (
 	// CauseExpired: its timeout had passed.
 	CauseExpired Cause = iota + 1
-	// CauseEvicted: the cache was full.
+	// CauseEvicted: the cache was full, or held four newer sessions of a client for the
+	// same server.
 	CauseEvicted
 	// CauseReplaced: another session with the same id took its place.
 	CauseReplaced
-	// CauseUsed: a single-use session was resumed.
+	// CauseUsed: a single-use session was resumed, or a client offers it.
 	CauseUsed
 	// CauseUncleanClose: a connection that used it ended without close_notify.
 	CauseUncleanClose
 	// CauseAlert: a connection whose client had proved that it holds the session ended
-	// in a fatal alert.
+	// in a fatal alert, or a client's handshake failed in which it was offered.
 	CauseAlert
 	// CauseFaulty: its state could not be decoded.
 	CauseFaulty

@@ -74,7 +74,7 @@ func (e engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *tl
 	case s != nil:
 		h.policy.serverNotAfter = s.ServerNotAfter
 		e.made(s)
-	case !hello.ExtendedMasterSecret && h.cache.storesSessions():
+	case !hello.ExtendedMasterSecret && h.stores():
 		h.notCached(RefusedExtendedMasterSecret)
 	}
 	h.completed(false)

@@ -14,6 +14,7 @@ const (
 	callbackNewID callback = iota
 	callbackNew
 	callbackGet
+	callbackFind
 	callbackRemove
 	callbackEnd
 	callbackAdmit
@@ -26,7 +27,7 @@ const (
 )
 
 var callbackNames = [endOfCallbacks]string{
-	callbackNewID: "NewID", callbackNew: "New", callbackGet: "Get", callbackRemove: "Remove", callbackEnd: "End",
+	callbackNewID: "NewID", callbackNew: "New", callbackGet: "Get", callbackFind: "Find", callbackRemove: "Remove", callbackEnd: "End",
 	callbackAdmit: "Admit", callbackFloor: "Floor", callbackAuthorize: "Authorize", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
 	callbackTrustID: "TrustID", callbackEngineChoice: "the choice of an engine",
 }

@@ -26,6 +26,7 @@ import (
 // It reports proved later, when something implies the Finished.
 type handshake struct {
 	cache  *Cache
+	side   Mode   // ModeServer or ModeClient
 	policy policy // of the configuration in force
 	ctx    context.Context
 	info   ConnInfo
@@ -56,7 +57,7 @@ type handshake struct {
 }
 
 func (c *Cache) newHandshake(p policy) *handshake {
-	return &handshake{cache: c, policy: p, ctx: c.ctx}
+	return &handshake{cache: c, side: ModeServer, policy: p, ctx: c.ctx}
 }
 
 // begin records what is known once a ClientHello has been read. It does not ask for the
@@ -110,7 +111,7 @@ func (h *handshake) undecodable(f *found) {
 // session would not be cached. It is for engines that send the id before they make the
 // session.
 func (h *handshake) newID() []byte {
-	if !h.cache.storesSessions() {
+	if !h.stores() {
 		return nil
 	}
 	if h.policy.unscoped() {
@@ -127,7 +128,7 @@ func (h *handshake) made(state, id []byte, resumed bool) *Session {
 	if !resumed {
 		h.parent = nil // the engine has refused what propose returned
 	}
-	if !h.cache.storesSessions() {
+	if !h.stores() {
 		return nil
 	}
 	s, r := h.cache.build(h, state, id, resumed)
@@ -159,12 +160,23 @@ func (h *handshake) completed(resumed bool) {
 func (h *handshake) counted(resumed bool) {
 	n := &h.cache.counters
 	if resumed {
-		n.hits.Add(1)
-		if h.parent != nil {
-			n.resumedAges.add(h.now().Sub(h.parent.Created()))
-		}
+		h.hit()
 	}
-	if n.acceptGood.Add(1)%255 == 0 && h.cache.Mode().autoClears() {
+	h.flushAtTimes(n.acceptGood.Add(1))
+}
+
+// hit counts a resumption.
+func (h *handshake) hit() {
+	n := &h.cache.counters
+	n.hits.Add(1)
+	if h.parent != nil {
+		n.resumedAges.add(h.now().Sub(h.parent.Created()))
+	}
+}
+
+// flushAtTimes flushes expired sessions at every 255th completed handshake of a side.
+func (h *handshake) flushAtTimes(completed uint64) {
+	if completed%255 == 0 && h.cache.Mode().autoClears(h.side) {
 		h.cache.clearSoon()
 	}
 }
@@ -269,11 +281,11 @@ func (h *handshake) ended(how ending.How) {
 func (h *handshake) establish(s *Session, part sessioncache.Part) {
 	c := h.cache
 	mode := c.Mode()
-	if !c.storesSessions() || h.parentRemoved() {
+	if !h.stores() || h.parentRemoved() {
 		return
 	}
 	h.issued.Store(s)
-	stored := mode.internalKeeps() && !h.keptOutside(s)
+	stored := mode.internalKeeps(h.side) && !h.keptOutside(s)
 	if stored {
 		h.removing(func(ctx context.Context) { c.insert(ctx, s, part) })
 	}
@@ -332,10 +344,17 @@ func (h *handshake) lineagePromised(state *sessionstate.State) bool {
 }
 
 // keptOutside reports whether only the external cache may hold the session. A session
-// that allows early data resumes once, and a single place must decide that.
+// that resumes once must be taken from a single place.
 func (h *handshake) keptOutside(s *Session) bool {
-	return h.cache.GetCallback() != nil && s.EarlyData()
+	outside := h.cache.GetCallback() != nil
+	if h.side == ModeClient {
+		outside = h.cache.cfg.Callbacks.Find != nil
+	}
+	return outside && s.SingleUse()
 }
+
+// stores reports whether new sessions of this side are cached.
+func (h *handshake) stores() bool { return h.cache.stores(h.side) }
 
 // A found session is one that a look-up returned, with its state decoded once.
 type found struct {

@@ -8,9 +8,10 @@ import "strings"
 type Mode uint16
 
 const (
-	// ModeClient caches sessions of a client (SSL_SESS_CACHE_CLIENT).
+	// ModeClient caches sessions of clients, for [Cache.ClientConfig]
+	// (SSL_SESS_CACHE_CLIENT).
 	ModeClient Mode = 0x001
-	// ModeServer caches sessions of a server (SSL_SESS_CACHE_SERVER).
+	// ModeServer caches sessions of servers (SSL_SESS_CACHE_SERVER).
 	ModeServer Mode = 0x002
 	// ModeBoth does both (SSL_SESS_CACHE_BOTH).
 	ModeBoth = ModeClient | ModeServer
@@ -18,8 +19,8 @@ const (
 	// ModeNoAutoClear stops the flush of expired sessions at every 255th
 	// completed handshake (SSL_SESS_CACHE_NO_AUTO_CLEAR).
 	ModeNoAutoClear Mode = 0x080
-	// ModeNoInternalLookup looks sessions up only with the Get callback
-	// (SSL_SESS_CACHE_NO_INTERNAL_LOOKUP).
+	// ModeNoInternalLookup looks a server's sessions up only with the Get callback
+	// (SSL_SESS_CACHE_NO_INTERNAL_LOOKUP). It has no effect on clients.
 	ModeNoInternalLookup Mode = 0x100
 	// ModeNoInternalStore stores nothing in the internal cache, neither new
 	// sessions nor copies of external ones (SSL_SESS_CACHE_NO_INTERNAL_STORE).
@@ -58,10 +59,14 @@ func (m Mode) normal() Mode {
 
 // These are for a normal Mode.
 
-func (m Mode) serverStores() bool    { return m&ModeServer != 0 }
+func (m Mode) serverStores() bool    { return m.stores(ModeServer) }
 func (m Mode) internalAnswers() bool { return m&ModeServer != 0 && m&ModeNoInternalLookup == 0 }
-func (m Mode) internalKeeps() bool   { return m&ModeServer != 0 && m&ModeNoInternalStore == 0 }
-func (m Mode) autoClears() bool      { return m&ModeServer != 0 && m&ModeNoAutoClear == 0 }
+
+// In these, side is ModeServer or ModeClient.
+
+func (m Mode) stores(side Mode) bool        { return m&side != 0 }
+func (m Mode) internalKeeps(side Mode) bool { return m&side != 0 && m&ModeNoInternalStore == 0 }
+func (m Mode) autoClears(side Mode) bool    { return m&side != 0 && m&ModeNoAutoClear == 0 }
 
 var modeNames = []struct {
 	bits Mode

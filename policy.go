@@ -31,7 +31,14 @@ type policy struct {
 // policyOf returns the policy of a configuration. It does not copy the configuration;
 // see kept.
 func (c *Cache) policyOf(config *tls.Config) policy {
-	p := policy{config: config, scope: c.cfg.Scope, scopeID: c.scopeID, serverNotAfter: serverNotAfter(config)}
+	p := c.trustOf(config)
+	p.serverNotAfter = serverNotAfter(config)
+	return p
+}
+
+// trustOf returns what the Cache's own Config makes of a configuration, of either side.
+func (c *Cache) trustOf(config *tls.Config) policy {
+	p := policy{config: config, scope: c.cfg.Scope, scopeID: c.scopeID}
 	if trustID := c.cfg.TrustID; trustID != nil {
 		err := c.guard(callbackTrustID, "", func() error { p.trustID = trustID(config); return nil })
 		p.failed = err != nil

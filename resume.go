@@ -41,7 +41,7 @@ func (c *Cache) lookup(p proposal) *found {
 	if f.internal && f.state.EarlyData { // takeOnce took it
 		p.removing(func(ctx context.Context) { c.callRemove(ctx, CauseUsed, f.Session) })
 	}
-	if !f.internal && c.Mode().internalKeeps() && !p.keptOutside(f.Session) {
+	if !f.internal && c.Mode().internalKeeps(p.side) && !p.keptOutside(f.Session) {
 		c.keepCopy(p.handshake, f.Session)
 	}
 	return f
@@ -74,6 +74,11 @@ func (c *Cache) refuse(p proposal, f *found) Refusal {
 	// cache answered with another session. openssl/openssl 4e8593e7eb.
 	if s.id != string(p.id) {
 		return RefusedWrongID
+	}
+	// A client's session, which a Cache of both sides or a common store may hold, is
+	// never a server's.
+	if s.Client() {
+		return RefusedScope
 	}
 	if c.isRemoved(s, p.asked) {
 		return RefusedRemoved

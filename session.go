@@ -2,6 +2,7 @@ package halfshake
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -94,9 +95,23 @@ func (s *Session) LineageStart() time.Time { return s.lineage.Start() }
 // from false to true. It is false for a session that was decoded.
 func (s *Session) Proved() bool { return s.proved != nil && s.proved.Load() }
 
-// EarlyData reports whether a client may send early data (0-RTT) with the session. Only
-// QUIC allows it. Such a session resumes once, whether or not early data is sent (RFC
-// 8446 section 8.1).
+// Client reports whether the session is a client's, made under [Cache.ClientConfig]. It
+// never resumes in a server, and a server's session is never offered by a client.
+func (s *Session) Client() bool { return sessionstate.OfClient(s.state) }
+
+// SingleUse reports whether the session may resume only once. A server's session does if
+// it allows early data. A client's does in TLS 1.3, because two connections that offer
+// the same ticket can be linked (RFC 8446 appendix C.4).
+func (s *Session) SingleUse() bool {
+	if s.Client() {
+		return s.version >= tls.VersionTLS13
+	}
+	return s.EarlyData()
+}
+
+// EarlyData reports whether a client may send early data (0-RTT) with a server's session.
+// Only QUIC allows it. Such a session resumes once, whether or not early data is sent
+// (RFC 8446 section 8.1). It is false for a client's session.
 func (s *Session) EarlyData() bool {
 	return sessionstate.AllowsEarlyData(s.state)
 }
@@ -107,7 +122,9 @@ func (s *Session) Version() uint16 { return s.version }
 // CipherSuite returns the cipher suite, as in [tls.ConnectionState].
 func (s *Session) CipherSuite() uint16 { return s.suite }
 
-// ServerName returns the name that the client asked for (SNI), or "".
+// ServerName returns the name that the client asked for (SNI), or "". Of a client's
+// session it is the name that the server's certificate was verified for, which may be an
+// IP address.
 func (s *Session) ServerName() string { return s.serverName }
 
 // ALPN returns the application protocol that was agreed, or "".
@@ -120,11 +137,11 @@ func (s *Session) Scope() [32]byte { return s.scope }
 // ScopeID returns the digest of the [Config.Scope] that the session was made under.
 func (s *Session) ScopeID() ScopeID { return ScopeID(s.scope[:len(ScopeID{})]) }
 
-// PeerCertificates returns the client's certificates, leaf first. It parses them at each
-// call. It returns nil if the client sent none, or if this release of Go cannot decode
-// the session.
+// PeerCertificates returns the peer's certificates, leaf first: those of the client, or
+// those of the server if the session is a client's. It parses them at each call. It
+// returns nil if the peer sent none, or if this release of Go cannot decode the session.
 func (s *Session) PeerCertificates() []*x509.Certificate {
-	st, err := sessionstate.Parse(s.state)
+	st, err := s.decode()
 	if err != nil || len(st.Certificates) == 0 {
 		return nil
 	}
@@ -133,6 +150,14 @@ func (s *Session) PeerCertificates() []*x509.Certificate {
 		return nil
 	}
 	return certs
+}
+
+// decode decodes the state of either side.
+func (s *Session) decode() (*sessionstate.State, error) {
+	if s.Client() {
+		return sessionstate.ParseClient(s.state)
+	}
+	return sessionstate.Parse(s.state)
 }
 
 // sessionEntry adapts a Session to the internal cache; see sessioncache.Value. The cache

@@ -15,6 +15,9 @@ type Stats struct {
 	Number uint64 `json:"number"`
 	Bytes  uint64 `json:"bytes"`
 
+	// Connect counts the handshakes that clients began, and ConnectGood those that went
+	// well, when VerifyConnection has agreed. ConnectRenegotiate stays 0: ClientConfig
+	// accepts no configuration that renegotiates.
 	Connect            uint64 `json:"connect"`
 	ConnectGood        uint64 `json:"connect_good"`
 	ConnectRenegotiate uint64 `json:"connect_renegotiate"`
@@ -27,14 +30,16 @@ type Stats struct {
 	AcceptGood        uint64 `json:"accept_good"`
 	AcceptRenegotiate uint64 `json:"accept_renegotiate"`
 
-	// Hits counts the handshakes that resumed a session.
+	// Hits counts the handshakes that resumed a session, of both sides.
 	Hits uint64 `json:"hits"`
 	// CBHits counts the sessions that the Get callback found, even those that were
 	// then refused.
 	CBHits uint64 `json:"cb_hits"`
-	// Misses counts the proposed ids that the internal cache did not find.
+	// Misses counts the ids that clients proposed to a server and that the internal cache
+	// did not find, and the sessions that a client offered and its server did not resume.
 	Misses uint64 `json:"misses"`
-	// Timeouts counts the proposed sessions that had expired.
+	// Timeouts counts the sessions that had expired, of those that clients proposed to a
+	// server or that a client looked at to offer one.
 	Timeouts uint64 `json:"timeouts"`
 	// CacheFull counts the sessions that were evicted from a full cache.
 	CacheFull uint64 `json:"cache_full"`
@@ -90,7 +95,7 @@ func (a *ageCounters) load() (ages Ages) {
 }
 
 type counters struct {
-	accept, acceptGood, hits, cbHits, misses, timeouts, cacheFull atomic.Uint64
+	connect, connectGood, accept, acceptGood, hits, cbHits, misses, timeouts, cacheFull atomic.Uint64
 
 	resumedAges, expiredAges ageCounters
 
@@ -106,6 +111,7 @@ func (c *Cache) Stats() Stats {
 	n := &c.counters
 	s := Stats{
 		Number: uint64(c.internal.Len()), Bytes: uint64(c.internal.Bytes()),
+		Connect: n.connect.Load(), ConnectGood: n.connectGood.Load(),
 		Accept: n.accept.Load(), AcceptGood: n.acceptGood.Load(),
 		Hits: n.hits.Load(), CBHits: n.cbHits.Load(), Misses: n.misses.Load(),
 		Timeouts: n.timeouts.Load(), CacheFull: n.cacheFull.Load(),
