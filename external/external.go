@@ -28,8 +28,9 @@ type External struct {
 	closed   atomic.Bool
 
 	settingKeys sync.Mutex
-	users       atomic.Uint32 // of Callbacks
-	latest      atomic.Int64  // the latest beginning of a lineage that was seen, in Unix milliseconds
+	listing     [listLocks]sync.Mutex // guard the lists of client sessions
+	users       atomic.Uint32         // of Callbacks
+	latest      atomic.Int64          // the latest beginning of a lineage that was seen, in Unix milliseconds
 
 	proved func(*halfshake.Session) bool // Proved, but in tests
 }
@@ -61,7 +62,7 @@ func New(store Store, cfg Config) (*External, error) {
 // session whose id NewID did not make under one of the keys.
 func (e *External) Callbacks() halfshake.Callbacks {
 	u := user{e, e.users.Add(1)}
-	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Remove: u.remove, Admit: u.admit, End: e.end, Floor: e.floor}
+	return halfshake.Callbacks{NewID: e.newID, New: e.put, Get: e.get, Find: e.find, Remove: u.remove, Admit: u.admit, End: e.end, Floor: e.floor}
 }
 
 // SetKeys replaces the keys. No session that was made under a key which ring lacks is
@@ -179,6 +180,9 @@ func (e *External) put(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.S
 		return true
 	}
 	op := newPut(key, value, s, e.proved)
+	if s.Client() {
+		defer e.enlist(ctx, k, s)
+	}
 	if e.writeThrough == 0 {
 		e.writes.put(op)
 		return true

@@ -77,6 +77,18 @@ func (r *KeyRing) current(now time.Time) *fleetKey {
 	return &r.keys[0]
 }
 
+// latest returns the key for new sessions and the one before it.
+func (r *KeyRing) latest(now time.Time) (keys []*fleetKey) {
+	current := r.current(now)
+	for i := range r.keys {
+		keys = append([]*fleetKey{&r.keys[i]}, keys...)
+		if &r.keys[i] == current {
+			break
+		}
+	}
+	return keys[:min(len(keys), 2)]
+}
+
 // Made reports whether the id was made under one of the keys.
 func (r *KeyRing) Made(id []byte) bool { return r.maker(id) != nil }
 

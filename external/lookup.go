@@ -25,7 +25,7 @@ func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*h
 		e.counters.removed.Add(1)
 		return nil, nil
 	}
-	value := e.find(ctx, key)
+	value := e.lookUp(ctx, key)
 	if value == nil {
 		return nil, nil
 	}
@@ -43,9 +43,9 @@ func (e *External) get(ctx context.Context, _ halfshake.ConnInfo, id []byte) (*h
 	return s, nil
 }
 
-// find returns the value under key, from the store or on its way there, and nil for a
+// lookUp returns the value under key, from the store or on its way there, and nil for a
 // miss of any kind.
-func (e *External) find(ctx context.Context, key Key) []byte {
+func (e *External) lookUp(ctx context.Context, key Key) []byte {
 	if !e.removed.log.loaded.Load() {
 		e.counters.readSkipped.Add(1)
 		return nil
@@ -81,7 +81,7 @@ func openSession(k *fleetKey, key Key, value []byte) *halfshake.Session {
 
 // admit is the Admit callback. It refuses what has been removed and what was made
 // under no key of the ring, without I/O, wherever the Cache found it. A session that
-// allows early data is taken from the store, so that of all machines one admits it.
+// may be used once is taken from the store, so that of all machines one admits it.
 func (e user) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Session) bool {
 	if e.closed.Load() {
 		return false
@@ -99,7 +99,7 @@ func (e user) admit(ctx context.Context, _ halfshake.ConnInfo, s *halfshake.Sess
 		e.counters.removed.Add(1)
 		return false
 	}
-	if !s.EarlyData() {
+	if !s.SingleUse() {
 		return true
 	}
 	if !e.take(ctx, k, key) {
