@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,7 +42,7 @@ import (
 // ClientConfig returns an error that names the field and the fix if nothing could resume
 // under base, or nothing could resume safely.
 func (c *Cache) ClientConfig(base *tls.Config, addr string) (*tls.Config, error) {
-	d, err := c.destinationOf(base, addr)
+	d, err := c.destinationOf(base, addr, byTicket)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +109,7 @@ var _ tls.ClientSessionCache = (*clientSessions)(nil)
 func (d *clientSessions) Get(key string) (*tls.ClientSessionState, bool) {
 	c := d.cache
 	c.counters.connect.Add(1)
-	if key != d.serverName || c.closed.Load() || d.selection == nil && !c.Mode().stores(ModeClient) {
+	if key != d.serverName || !d.offersAny() {
 		return nil, false
 	}
 	var cs *tls.ClientSessionState
@@ -123,6 +125,11 @@ func (d *clientSessions) Get(key string) (*tls.ClientSessionState, bool) {
 	c.connections.put(server, h)
 	d.noteOffer(f)
 	return cs, true
+}
+
+// offersAny reports whether a session may be offered at all.
+func (d *clientSessions) offersAny() bool {
+	return !d.cache.closed.Load() && (d.selection != nil || d.cache.Mode().stores(ModeClient))
 }
 
 func (c *Cache) newClientHandshake(d *destination) *handshake {
@@ -255,5 +262,8 @@ func (d *clientSessions) failed() {
 	})
 }
 
-// String names the type alone: %v must not show the sessions.
+// String names the type alone; it and Format keep the sessions from every verb.
 func (d *clientSessions) String() string { return "halfshake.clientSessions" }
+
+// Format writes the same as String for every verb.
+func (d *clientSessions) Format(f fmt.State, _ rune) { io.WriteString(f, d.String()) }

@@ -23,7 +23,7 @@ type destination struct {
 
 // destinationOf returns the destination of a configuration, or an error if nothing could
 // be resumed under it, or nothing could be resumed safely.
-func (c *Cache) destinationOf(base *tls.Config, addr string) (*destination, error) {
+func (c *Cache) destinationOf(base *tls.Config, addr string, by engineOfClient) (*destination, error) {
 	if err := c.checkClientConfig(base); err != nil {
 		return nil, err
 	}
@@ -41,9 +41,18 @@ func (c *Cache) destinationOf(base *tls.Config, addr string) (*destination, erro
 	case base.GetClientCertificate != nil && d.trustID == "":
 		return nil, errors.New("halfshake: the tls.Config has GetClientCertificate set, so it is unknown which certificate it will present; set Config.TrustID to name the client's identity, or use Certificates")
 	}
-	d.scope = d.clientDigest(net.JoinHostPort(host, port))
+	d.scope = d.clientDigest(net.JoinHostPort(host, port), by)
 	return d, nil
 }
+
+// An engineOfClient is how a client resumes. The sessions of one engine are of no use to
+// the other, so each has its own.
+type engineOfClient string
+
+const (
+	byTicket    engineOfClient = "ticket"     // crypto/tls
+	bySessionID engineOfClient = "session id" // package tls12
+)
 
 // checkClientConfig returns an error if nothing can resume under a client's configuration.
 func (c *Cache) checkClientConfig(base *tls.Config) error {
@@ -69,10 +78,10 @@ func (c *Cache) checkClientConfig(base *tls.Config) error {
 // that a server, or somebody between, could confuse, and that makes one connection more
 // trusted than another: the server's name and address, who the client is, and how it
 // verifies. curl CVE-2016-5419 and CVE-2021-22890, haproxy/haproxy#3195, Xor-el/TlsLib4Pascal#34.
-func (d *destination) clientDigest(addr string) (sum [sha256.Size]byte) {
+func (d *destination) clientDigest(addr string, by engineOfClient) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	h.Write([]byte("halfshake client scope 1"))
-	for _, part := range [...]string{d.policy.scope, d.trustID, lowerASCII(d.serverName), lowerASCII(addr)} {
+	for _, part := range [...]string{d.policy.scope, d.trustID, lowerASCII(d.serverName), lowerASCII(addr), string(by)} {
 		addPart(h, part)
 	}
 	addRoots(h, d.config)

@@ -3,9 +3,7 @@ package halfshake
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"slices"
-	"time"
 
 	"github.com/halfshake/halfshake/internal/ending"
 	"github.com/halfshake/halfshake/internal/sessionstate"
@@ -35,31 +33,12 @@ func (e engine12) Lookup(ctx context.Context, hello *tls12.ClientHello, id []byt
 	if f == nil {
 		return nil
 	}
-	session, err := e.decode(f)
+	session, err := sessionOf12(e.cache, f)
 	if err != nil {
 		h.undecodable(f)
 		return nil
 	}
 	return session
-}
-
-// decode converts a session of the cache to a session of package tls12.
-func (e engine12) decode(f *found) (*tls12.Session, error) {
-	st := f.state
-	peer, err := st.PeerCertificates()
-	if err != nil {
-		return nil, err
-	}
-	session := &tls12.Session{
-		ID: []byte(f.id), MasterSecret: st.Secret, CipherSuite: st.CipherSuite,
-		ExtendedMasterSecret: st.ExtendedMasterSecret, CreatedAt: time.Unix(int64(st.CreatedAt), 0),
-		ServerName: f.serverName, ALPN: f.alpn, CurveID: st.CurveID,
-	}
-	if len(peer) > 0 {
-		session.PeerCertificates = peer
-		session.VerifiedChains, err = st.VerifiedChains(peer[0], &e.cache.authorities)
-	}
-	return session, err
 }
 
 // NewID returns the id for a new session.
@@ -82,28 +61,12 @@ func (e engine12) Completed(ctx context.Context, hello *tls12.ClientHello, s *tl
 
 // made encodes a session as crypto/tls does.
 func (e engine12) made(s *tls12.Session) {
-	st := &sessionstate.State{
-		Version: tls.VersionTLS12, CipherSuite: s.CipherSuite, CreatedAt: uint64(s.CreatedAt.Unix()),
-		Secret: s.MasterSecret, ExtendedMasterSecret: s.ExtendedMasterSecret, CurveID: s.CurveID,
-		Certificates: ders(s.PeerCertificates),
-	}
-	for _, chain := range s.VerifiedChains {
-		st.Chains = append(st.Chains, ders(chain[1:]))
-	}
-	state, err := sessionstate.Build(st)
+	state, err := sessionstate.Build(stateOf12(s))
 	if err != nil { // the chain is too long for the encoding's length fields
 		e.notCached(RefusedTooLarge)
 		return
 	}
 	e.handshake.made(state, s.ID, false)
-}
-
-func ders(certs []*x509.Certificate) [][]byte {
-	var out [][]byte
-	for _, cert := range certs {
-		out = append(out, cert.Raw)
-	}
-	return out
 }
 
 // Resumed reports a resumption: the client has proved that it has the secret.

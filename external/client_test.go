@@ -135,7 +135,9 @@ func TestTwoClientsShareNoSession(t *testing.T) {
 		site.offered++
 		return site.server.DecryptTicket(identity, cs)
 	}
-	site.server.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) { return site.server.EncryptTicket(cs, ss) }
+	site.server.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		return site.server.EncryptTicket(cs, ss)
+	}
 	first := site.start()
 	for range 4 { // as many sessions as a destination has
 		tickets := site.start()

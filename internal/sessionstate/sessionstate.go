@@ -52,8 +52,7 @@ type State struct {
 	// UseBy is when the ticket of a client's TLS 1.3 session expires, in Unix seconds.
 	UseBy uint64
 
-	// Staple and Timestamps came with the leaf. BuildClient writes them, and Parse does
-	// not read them.
+	// Staple and Timestamps came with the leaf.
 	Staple     []byte
 	Timestamps [][]byte
 }
@@ -91,7 +90,7 @@ func parse(data []byte, side uint8) (*State, error) {
 		!s.ReadUint24LengthPrefixed(&extra) || !skipExtra(extra) ||
 		!s.ReadUint8(&ems) || ems > 1 ||
 		!s.ReadUint8(&early) || early > 1 ||
-		!s.ReadUint24LengthPrefixed(&certs) || !readCertificates(certs, &st.Certificates) ||
+		!s.ReadUint24LengthPrefixed(&certs) || !readCertificates(certs, &st) ||
 		!s.ReadUint24LengthPrefixed(&chains) || !readChains(chains, &st.Chains) ||
 		!skipALPN(&s, early == 1) ||
 		!readCurve(&s, &st) ||
@@ -129,14 +128,14 @@ func skipExtra(list cryptobyte.String) bool {
 }
 
 // readCertificates reads the CertificateEntry list of RFC 8446 section 4.4.2.
-func readCertificates(list cryptobyte.String, out *[][]byte) bool {
+func readCertificates(list cryptobyte.String, st *State) bool {
 	for !list.Empty() {
 		var der, extensions cryptobyte.String
 		if !list.ReadUint24LengthPrefixed(&der) || !list.ReadUint16LengthPrefixed(&extensions) ||
-			!skipExtensions(extensions, len(*out) == 0) {
+			!readExtensions(extensions, st) {
 			return false
 		}
-		*out = append(*out, der)
+		st.Certificates = append(st.Certificates, der)
 	}
 	return true
 }
@@ -148,30 +147,33 @@ const (
 	ocsp                        = 1
 )
 
-// skipExtensions passes over what came with a certificate. Of those of the leaf,
-// crypto/tls reads the staple (RFC 6066 section 8) and the SCTs (RFC 6962 section
-// 3.3), and takes no session in which they are malformed.
-func skipExtensions(list cryptobyte.String, ofLeaf bool) bool {
+// readExtensions reads what came with the next certificate. Of the leaf, as in
+// crypto/tls, these are the staple (RFC 6066 section 8) and the SCTs (RFC 6962 section
+// 3.3), which must not be malformed.
+func readExtensions(list cryptobyte.String, st *State) bool {
+	ofLeaf := len(st.Certificates) == 0
 	for !list.Empty() {
 		var kind uint16
 		var data cryptobyte.String
 		if !list.ReadUint16(&kind) || !list.ReadUint16LengthPrefixed(&data) ||
-			ofLeaf && kind == statusRequest && !isStaple(data) ||
-			ofLeaf && kind == signedCertificateTimestamps && !isTimestamps(data) {
+			ofLeaf && kind == statusRequest && !readStaple(data, st) ||
+			ofLeaf && kind == signedCertificateTimestamps && !readTimestamps(data, st) {
 			return false
 		}
 	}
 	return true
 }
 
-func isStaple(data cryptobyte.String) bool {
+func readStaple(data cryptobyte.String, st *State) bool {
 	var kind uint8
 	var staple cryptobyte.String
-	return data.ReadUint8(&kind) && kind == ocsp &&
+	ok := data.ReadUint8(&kind) && kind == ocsp &&
 		data.ReadUint24LengthPrefixed(&staple) && !staple.Empty() && data.Empty()
+	st.Staple = staple
+	return ok
 }
 
-func isTimestamps(data cryptobyte.String) bool {
+func readTimestamps(data cryptobyte.String, st *State) bool {
 	var list, one cryptobyte.String
 	if !data.ReadUint16LengthPrefixed(&list) || list.Empty() || !data.Empty() {
 		return false
@@ -180,6 +182,7 @@ func isTimestamps(data cryptobyte.String) bool {
 		if !list.ReadUint16LengthPrefixed(&one) || one.Empty() {
 			return false
 		}
+		st.Timestamps = append(st.Timestamps, one)
 	}
 	return true
 }
