@@ -133,7 +133,7 @@ func TestRootLinksLittle(t *testing.T) {
 
 // TestIndependentPackages holds that the packages which stand alone do.
 func TestIndependentPackages(t *testing.T) {
-	for _, name := range []string{"tls12"} {
+	for _, name := range []string{"tls12", "sslsession"} {
 		t.Run(name, func(t *testing.T) {
 			deps := linked(t, modulePath+"/"+name)
 			for _, d := range deps {
