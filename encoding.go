@@ -34,7 +34,7 @@ import (
 //	} Session;
 //
 //	struct {
-//	    uint16 kind;
+//	    uint16 kind;                      /* 1 is application data, <1..4096> */
 //	    opaque data<0..2^16-1>;
 //	} Field;
 //
@@ -162,7 +162,8 @@ func validFields(b cryptobyte.String) bool {
 	for last := -1; !b.Empty(); {
 		var kind uint16
 		var data cryptobyte.String
-		if !b.ReadUint16(&kind) || int(kind) <= last || !b.ReadUint16LengthPrefixed(&data) {
+		if !b.ReadUint16(&kind) || int(kind) <= last || !b.ReadUint16LengthPrefixed(&data) ||
+			kind == fieldData && (data.Empty() || len(data) > MaxDataSize) {
 			return false
 		}
 		last = int(kind)

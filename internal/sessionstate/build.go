@@ -6,11 +6,11 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// Build encodes a TLS 1.2 session of an engine of our own as crypto/tls would,
-// so that either engine can resume what the other has made.
+// Build encodes a session that crypto/tls did not make as crypto/tls would, so that
+// either engine can resume it. It does not allow early data.
 func Build(st *State) ([]byte, error) {
 	var b cryptobyte.Builder
-	b.AddUint16(tls.VersionTLS12)
+	b.AddUint16(st.Version)
 	b.AddUint8(typeServer)
 	b.AddUint16(st.CipherSuite)
 	b.AddUint64(st.CreatedAt)
@@ -33,7 +33,9 @@ func Build(st *State) ([]byte, error) {
 			})
 		}
 	})
-	b.AddUint16(uint16(st.CurveID))
+	if st.Version < tls.VersionTLS13 {
+		b.AddUint16(uint16(st.CurveID))
+	}
 	return b.Bytes()
 }
 
