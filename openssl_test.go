@@ -179,10 +179,46 @@ func TestExportRefuses(t *testing.T) {
 	if _, err := newCache(t, Config{Scope: "other"}).Export(s, Exchange{Config: serverConfig(), ServerName: "a.example"}); err == nil {
 		t.Error("exported under another Scope")
 	}
+	if _, err := c.Export(withEarlyData(t, c), Exchange{Config: serverConfig(), ServerName: "a.example"}); err == nil || !strings.Contains(err.Error(), "max_early_data") {
+		t.Error(err)
+	}
 	if _, err := c.Export(nil, Exchange{}); err == nil {
 		t.Error("nil")
 	}
 	if _, err := c.Import(nil, Exchange{}); err == nil {
 		t.Error("nil")
+	}
+}
+
+// TestImportBounds checks that an imported session ends when a full handshake's would, and
+// is no larger.
+func TestImportBounds(t *testing.T) {
+	c := newCache(t, Config{Scope: "test", MaxLineageAge: -1})
+	x := Exchange{Config: leafOnly(), ServerName: "a.example"}
+	o := must(c.Export(madeUnder(t, c, x.Config, tls.VersionTLS13), x))(t)
+	if o.VerifyResult != 0 {
+		t.Error("verify result", o.VerifyResult)
+	}
+	o.Timeout = 1 << 40
+	x.Config.Certificates = append(x.Config.Certificates, serverCert) // of several, none is known to be used
+	leaf := must(o.Certificate())(t)
+	if got := must(c.Import(o, x))(t); !got.Expires().Equal(leaf.NotAfter) {
+		t.Errorf("it expires at %v, and the certificate at %v", got.Expires(), leaf.NotAfter)
+	}
+	requesting := Exchange{Config: serverConfig(), ServerName: "a.example"}
+	requesting.Config.ClientAuth = tls.RequestClientCert
+	if got := must(c.Export(must(c.Import(o, requesting))(t), requesting))(t); got.VerifyResult != verifyResultUnspecified || got.PeerCertificate == nil {
+		t.Error("a certificate that nobody verified has the result", got.VerifyResult)
+	}
+	o.PeerCertificate = nil
+	plain := Exchange{Config: serverConfig(), ServerName: "a.example"}
+	plain.Config.Certificates = append(plain.Config.Certificates, serverCert)
+	if got := must(c.Import(o, plain))(t); got.Expires().Sub(got.Created()) != MaxTimeout {
+		t.Error("it expires after", got.Expires().Sub(got.Created()))
+	}
+	large := testca.Root(strings.Repeat("a large certificate ", 1000), testca.ECDSA).Cert
+	o.PeerCertificate = large.Raw
+	if _, err := c.Import(o, requesting); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Error(err)
 	}
 }
