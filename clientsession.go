@@ -2,42 +2,17 @@ package halfshake
 
 import (
 	"crypto/tls"
-	"encoding/binary"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
 // The kinds of fields of a client's session; see the encoding.
 const (
-	fieldTicket    = 2
-	fieldSessionID = 3
+	fieldTicket    uint16 = 2
+	fieldSessionID uint16 = 3
 )
-
-// appendField appends a field, unless the data is too long for it.
-func appendField(fields []byte, kind uint16, data []byte) []byte {
-	fields = binary.BigEndian.AppendUint16(fields, kind)
-	fields = binary.BigEndian.AppendUint16(fields, uint16(len(data)))
-	return append(fields, data...)
-}
-
-// field returns the data of a field, or nil if the session has none of that kind.
-func (s *Session) field(kind uint16) []byte {
-	for b := cryptobyte.String(s.fields); !b.Empty(); {
-		var k uint16
-		var data cryptobyte.String
-		if !b.ReadUint16(&k) || !b.ReadUint16LengthPrefixed(&data) {
-			return nil
-		}
-		if k == kind {
-			return data
-		}
-	}
-	return nil
-}
 
 // buildClient makes a session from what a client's engine made, or says why it must not be
 // cached. In TLS 1.2, a new ticket for a session that resumed is for the same session,
@@ -57,7 +32,7 @@ func (c *Cache) buildClient(h *handshake, scope [32]byte, encoded, fields []byte
 	s := &Session{
 		version: state.Version, suite: state.CipherSuite,
 		created: now.Unix(), expires: now.Unix() + c.timeout.Load(),
-		serverName: h.info.ServerName, alpn: h.info.ALPN, scope: scope, state: encoded, fields: fields,
+		serverName: h.info.ServerName, alpn: h.info.ALPN, scope: scope, state: encoded,
 		proved: new(atomic.Bool),
 	}
 	s.proved.Store(true) // the server's Finished came before
@@ -75,6 +50,10 @@ func (c *Cache) buildClient(h *handshake, scope [32]byte, encoded, fields []byte
 		s.id = string(c.newID(h))
 	}
 	s.serial = nextSerial()
+	if r := c.annotate(h, s, h.parent != nil); r != 0 {
+		return nil, r
+	}
+	s.fields = append(s.fields, fields...)
 	if len(s.serverName) > maxName || len(s.alpn) > maxName || len(fields) > MaxSessionSize || s.encodedSize() > MaxSessionSize {
 		return nil, RefusedTooLarge
 	}

@@ -38,10 +38,10 @@ import (
 //	    opaque data<0..2^16-1>;
 //	} Field;
 //
-// The kinds of fields: 2 is the ticket of a client's session, of 1 to 2^16-1 bytes; 3 is
-// the session_id by which a client of package tls12 resumes it, of 1 to 32 bytes. Fields of
-// unknown kinds are kept and ignored. A session that parses encodes to the same
-// bytes again. Sessions of format 1 do not parse.
+// The kinds of fields: 1 is application data, <1..4096>; 2 is the ticket of a client's
+// session, <1..2^16-1>; 3 is the session_id by which a client of package tls12 resumes it,
+// <1..32>. Fields of unknown kinds are kept and ignored. A session that parses encodes to
+// the same bytes again. Sessions of format 1 do not parse.
 const encodingFormat uint32 = 0x48530002
 
 // maxName is the maximum length in bytes of a server name or protocol.
@@ -164,7 +164,8 @@ func validFields(b cryptobyte.String) bool {
 	for last := -1; !b.Empty(); {
 		var kind uint16
 		var data cryptobyte.String
-		if !b.ReadUint16(&kind) || int(kind) <= last || !b.ReadUint16LengthPrefixed(&data) {
+		if !b.ReadUint16(&kind) || int(kind) <= last || !b.ReadUint16LengthPrefixed(&data) ||
+			kind == fieldData && (data.Empty() || len(data) > MaxDataSize) {
 			return false
 		}
 		last = int(kind)

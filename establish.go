@@ -69,6 +69,9 @@ func (c *Cache) build(h *handshake, encoded, id []byte, resumed bool) (*Session,
 		id = c.newID(h)
 	}
 	s.serial, s.id = nextSerial(), string(id)
+	if r := c.annotate(h, s, resumed); r != 0 {
+		return nil, r
+	}
 	if len(s.serverName) > maxName || len(s.alpn) > maxName || s.encodedSize() > MaxSessionSize {
 		return nil, RefusedTooLarge
 	}

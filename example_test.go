@@ -3,16 +3,22 @@ package halfshake_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/halfshake/halfshake"
 	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/sslsession"
 )
 
 // The certificates of the examples.
@@ -256,4 +262,55 @@ func servePayments(cache *halfshake.Cache) (net.Listener, func() error) {
 	listener, _ := net.Listen("tcp", "127.0.0.1:0")
 	go server.ServeTLS(listener, "", "")
 	return listener, server.Close
+}
+
+// A Go server and C servers on OpenSSL share a directory of sessions in DER. Each resumes
+// the sessions of the others, in TLS 1.2 by session id and in TLS 1.3.
+func ExampleCache_Import() {
+	dir, _ := os.MkdirTemp("", "sessions")
+	defer os.RemoveAll(dir)
+	file := func(id []byte) string { return filepath.Join(dir, hex.EncodeToString(id)) }
+
+	config := &tls.Config{Certificates: []tls.Certificate{serverCert}}
+	with := halfshake.Exchange{Config: config, IDContext: []byte("ftp"), ServerName: "localhost"}
+	cache, _ := halfshake.New(halfshake.Config{SessionIDs: halfshake.SessionIDsAlways})
+	defer cache.Close()
+	cache.SetNewCallback(func(_ context.Context, _ halfshake.ConnInfo, s *halfshake.Session) bool {
+		exported, err := cache.Export(s, with)
+		if err != nil {
+			return false
+		}
+		der, err := exported.Marshal()
+		return err == nil && os.WriteFile(file(s.ID()), der, 0o600) == nil
+	})
+	cache.SetGetCallback(func(_ context.Context, _ halfshake.ConnInfo, id []byte) (*halfshake.Session, error) {
+		der, err := os.ReadFile(file(id))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		exported, err := sslsession.Parse(der)
+		if err != nil {
+			return nil, err
+		}
+		return cache.Import(exported, with)
+	})
+	cache.SetRemoveCallback(func(_ context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
+		if cause.EndsSession() {
+			os.Remove(file(s.ID()))
+		}
+	})
+
+	inner, _ := net.Listen("tcp", "127.0.0.1:0")
+	listener, _ := cache.NewListener(inner, config)
+	server := &http.Server{Handler: resumed}
+	go server.Serve(listener)
+	defer server.Close()
+	client := newClient()
+	client.Transport.(*http.Transport).TLSClientConfig.ServerName = "localhost"
+	get(client, inner.Addr())
+	cache.SetMode(halfshake.ModeServer | halfshake.ModeNoInternalLookup) // as another server would
+	get(client, inner.Addr())
+	// Output:
+	// HTTP/1.1, resumed: false
+	// HTTP/1.1, resumed: true
 }

@@ -20,6 +20,7 @@ const (
 	callbackAdmit
 	callbackFloor
 	callbackAuthorize
+	callbackAnnotate
 	callbackVerifyPeerCertificate
 	callbackTrustID
 	callbackEngineChoice
@@ -28,19 +29,27 @@ const (
 
 var callbackNames = [endOfCallbacks]string{
 	callbackNewID: "NewID", callbackNew: "New", callbackGet: "Get", callbackFind: "Find", callbackRemove: "Remove", callbackEnd: "End",
-	callbackAdmit: "Admit", callbackFloor: "Floor", callbackAuthorize: "Authorize", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
+	callbackAdmit: "Admit", callbackFloor: "Floor", callbackAuthorize: "Authorize", callbackAnnotate: "Annotate", callbackVerifyPeerCertificate: "VerifyPeerCertificate",
 	callbackTrustID: "TrustID", callbackEngineChoice: "the choice of an engine",
 }
 
 // guard calls a function of the application and turns a panic into an error. It counts
 // and logs a failure. id is the session that the call is about.
 func (c *Cache) guard(which callback, id string, call func() error) error {
+	err := c.attempt(which, id, call)
+	if err != nil {
+		c.counters.refuse(RefusedCallback)
+	}
+	return err
+}
+
+// attempt is guard for a failure that the caller counts.
+func (c *Cache) attempt(which callback, id string, call func() error) error {
 	err := recovered(call)
 	if err == nil {
 		c.health[which].succeeded(c, which)
 		return nil
 	}
-	c.counters.refuse(RefusedCallback)
 	c.health[which].failed(c, which, id, err)
 	return fmt.Errorf("halfshake: the %s callback failed: %w", callbackNames[which], err)
 }

@@ -138,5 +138,7 @@ func (j *join) clear() {
 // withoutSecret returns the parts of a session that a handshake needs while it resumes
 // it. The id is a copy, because the session's own id shares memory with the secret.
 func (s *Session) withoutSecret() *Session {
-	return &Session{serial: s.serial, id: strings.Clone(s.id), lineage: s.lineage, created: s.created, expires: s.expires, limit: s.limit}
+	parent := &Session{serial: s.serial, id: strings.Clone(s.id), lineage: s.lineage, created: s.created, expires: s.expires, limit: s.limit}
+	parent.setData(s.field(fieldData))
+	return parent
 }

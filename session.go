@@ -40,7 +40,7 @@ type Session struct {
 	serverName, alpn string
 	scope            [32]byte
 	state            []byte // of crypto/tls, verbatim
-	fields           []byte // of the encoding; their kinds are unknown here
+	fields           []byte // of the encoding, those of unknown kinds too
 
 	// proved is set once the client's Finished has been verified; nil for a
 	// session that was decoded.

@@ -157,7 +157,7 @@ func (c *cachingClient) client(t *testing.T, raw net.Conn, base *tls.Config) (ne
 // Every second connection of a client resumes, to every server in both versions.
 func TestClientCache(t *testing.T) {
 	const combinations = 4*2 + 3
-	pairs := clientConnections() / 2 / combinations
+	pairs := (clientConnections()/2 + combinations - 1) / combinations
 	eachResumer(t, func(t *testing.T, c *cachingClient) {
 		for i := range pairs {
 			if first, second := c.connect(t, c.base), c.connect(t, c.base); first || !second {

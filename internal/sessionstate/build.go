@@ -6,16 +6,16 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// Build encodes a server's TLS 1.2 session of an engine of our own as crypto/tls would,
-// so that either engine can resume what the other has made.
+// Build encodes a server's session that crypto/tls did not make as crypto/tls would, so
+// that either engine can resume it. It does not allow early data.
 func Build(st *State) ([]byte, error) { return build(st, typeServer) }
 
-// BuildClient is Build for a client's session.
+// BuildClient is Build for a client's session of TLS 1.2.
 func BuildClient(st *State) ([]byte, error) { return build(st, typeClient) }
 
 func build(st *State, side uint8) ([]byte, error) {
 	var b cryptobyte.Builder
-	b.AddUint16(tls.VersionTLS12)
+	b.AddUint16(st.Version)
 	b.AddUint8(side)
 	b.AddUint16(st.CipherSuite)
 	b.AddUint64(st.CreatedAt)
@@ -42,7 +42,9 @@ func build(st *State, side uint8) ([]byte, error) {
 			})
 		}
 	})
-	b.AddUint16(uint16(st.CurveID))
+	if st.Version < tls.VersionTLS13 {
+		b.AddUint16(uint16(st.CurveID))
+	}
 	return b.Bytes()
 }
 
