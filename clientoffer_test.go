@@ -77,6 +77,29 @@ func TestOfferAlone(t *testing.T) {
 	})
 }
 
+// visitByID makes one connection by Client.
+func visitByID(t *testing.T, open opener, c *Cache) (resumed bool, err error) {
+	t.Helper()
+	near, far := socketPair(t)
+	defer near.Close()
+	s := open(far)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		defer s.Close()
+		if s.HandshakeContext(context.Background()) == nil {
+			s.Write([]byte{1})
+			io.Copy(io.Discard, s)
+		}
+	}()
+	conn := must(c.Client(near, clientBase(tls.VersionTLS12), clientAddr))(t)
+	_, err = io.ReadFull(conn, make([]byte, 1))
+	conn.Close()
+	near.Close()
+	<-served
+	return conn.ConnectionState().DidResume, err
+}
+
 // A client of package tls12 resumes by session id, against Halfshake's own server and with
 // the counters exact.
 func TestClientBySessionID(t *testing.T) {
@@ -84,26 +107,7 @@ func TestClientBySessionID(t *testing.T) {
 	open := viaIDs.open(t, server, serverConfig())
 	var gone removed
 	c := newClientCache(t, Config{Callbacks: Callbacks{Remove: gone.note}})
-	visit := func() (resumed bool, err error) {
-		near, far := socketPair(t)
-		defer near.Close()
-		s := open(far)
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			defer s.Close()
-			if s.HandshakeContext(context.Background()) == nil {
-				s.Write([]byte{1})
-				io.Copy(io.Discard, s)
-			}
-		}()
-		conn := must(c.Client(near, clientBase(tls.VersionTLS12), clientAddr))(t)
-		_, err = io.ReadFull(conn, make([]byte, 1))
-		conn.Close()
-		near.Close()
-		<-served
-		return conn.ConnectionState().DidResume, err
-	}
+	visit := func() (resumed bool, err error) { return visitByID(t, open, c) }
 	for i := range 4 {
 		if resumed, err := visit(); err != nil || resumed != (i > 0) {
 			t.Fatalf("connection %d: resumed %v, %v", i+1, resumed, err)

@@ -14,34 +14,41 @@ import (
 	"github.com/halfshake/halfshake/sslsession"
 )
 
-// An Exchange is what a server's sessions have in common with those of C servers on
-// OpenSSL, so that both can resume them. OpenSSL's encoding has no room for the scope of
-// a session, so whoever converts one has to know it.
+// An Exchange is what sessions have in common with those of C programs on OpenSSL, so that
+// both can resume them. OpenSSL's encoding has no room for the scope of a session, so
+// whoever converts one has to know it.
 //
 // An Exchange moves live keys. Anyone who can write what [Cache.Import] reads can make
 // sessions, and with them clients.
 type Exchange struct {
-	// Config is the server's configuration. Together with the Cache's Scope and TrustID,
-	// it decides what a session may be resumed for.
+	// Config is the configuration of the server, or of the client if Addr is set.
+	// Together with the Cache's Scope and TrustID, it decides what a session may be
+	// resumed for.
 	Config *tls.Config
-	// IDContext is the C server's SSL_CTX_set_session_id_context(3), at most 32 bytes.
-	// A session with another one is an error.
+	// IDContext is the C program's SSL_CTX_set_session_id_context(3), at most 32 bytes.
+	// A session with another one is an error. Clients seldom have one.
 	IDContext []byte
-	// ServerName is the name that the client asked for, or "". A session that names
-	// another is an error. Many C servers do not record the name; then the caller must
-	// know that all its sessions are for this name.
+	// ServerName is the name that a server's client asked for, or "". A session that
+	// names another is an error. Many C servers do not record the name; then the caller
+	// must know that all its sessions are for this name. A client's name is that of
+	// [Cache.ClientConfig].
 	ServerName string
+	// Addr, host:port, is the server that a client connects to. It makes the session a
+	// client's. Empty means a server's session.
+	Addr string
 }
 
-// Import converts a server's session from OpenSSL's, for [Cache.Add] or as the result of
-// a Get callback. It returns an error for a session that this Cache could never resume,
-// or could not resume safely. Reasons are another session id context or server name, a
-// lack of the extended master secret in TLS 1.2 (RFC 7627), early data, and a ticket,
-// which only a client's session has. A session that has expired converts, and is then
-// refused.
+// Import converts a session from OpenSSL's. A server's session is for [Cache.Add] or the
+// result of a Get callback. A client's, with Exchange.Addr, is for Add or [Cache.Offer].
 //
-// OpenSSL keeps only the client's own certificate. It must verify against today's
-// ClientCAs without intermediates, if the configuration verifies certificates at all.
+// Import returns an error for a session that this Cache could never resume,
+// or could not resume safely. Reasons are another session id context or server name, a
+// lack of the extended master secret in TLS 1.2 (RFC 7627), early data, and the session of
+// the other side: only a client's has a ticket. A session that has expired converts, and
+// is then refused.
+//
+// OpenSSL keeps only the peer's own certificate. It must verify against today's ClientCAs
+// or RootCAs without intermediates, if the configuration verifies certificates at all.
 //
 // The session's lineage begins with the session, because OpenSSL does not record the
 // full handshake that it descends from. So it is an error if a [Config.MaxLineageAge]
@@ -51,14 +58,47 @@ func (c *Cache) Import(o *sslsession.Session, x Exchange) (*Session, error) {
 	if o == nil {
 		return nil, errors.New("halfshake: import: the session is nil")
 	}
-	s, err := c.imported(o, x)
-	if err != nil {
-		return nil, fmt.Errorf("halfshake: import: %w", err)
+	importSide := c.importServers
+	if x.Addr != "" {
+		importSide = c.importClients
 	}
-	return s, nil
+	err := transferable(o, x)
+	if err == nil {
+		var s *Session
+		if s, err = importSide(o, x); err == nil {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("halfshake: import: %w", err)
 }
 
-func (c *Cache) imported(o *sslsession.Session, x Exchange) (*Session, error) {
+// transferable says why a session of either side cannot be imported.
+func transferable(o *sslsession.Session, x Exchange) error {
+	switch {
+	case len(x.IDContext) > MaxIDSize:
+		return errLongContext
+	case !bytes.Equal(o.IDContext, x.IDContext):
+		return errors.New("it has another session id context than Exchange.IDContext")
+	case o.MaxEarlyData > 0:
+		return errEarlyData
+	case !suiteExists(o.Version, o.CipherSuite):
+		return fmt.Errorf("%s with %s is not supported", versionName(o.Version), tls.CipherSuiteName(o.CipherSuite))
+	case o.Version == tls.VersionTLS12 && !o.ExtendedMasterSecret():
+		return errors.New("it was made without the extended master secret (RFC 7627), so it must not be resumed")
+	case !usableSecret(&sessionstate.State{Version: o.Version, CipherSuite: o.CipherSuite, Secret: o.MasterKey}):
+		return errors.New("its master key does not have the length that the version requires, or is all zeros")
+	case o.Time <= 0 || o.Timeout <= 0 || !validTimes(uint64(o.Time), uint64(o.Time)+uint64(MaxTimeout/time.Second)):
+		return errors.New("its time or timeout is missing, or out of range")
+	case len(o.ALPN) > maxName || o.Group > 1<<16-1:
+		return errors.New("its protocol or its key-exchange group is out of range")
+	case len(o.TicketData) > MaxDataSize:
+		return fmt.Errorf("its application data has %d bytes; a session holds at most %d", len(o.TicketData), MaxDataSize)
+	}
+	return nil
+}
+
+// importServers imports a server's session.
+func (c *Cache) importServers(o *sslsession.Session, x Exchange) (*Session, error) {
 	p, err := c.checkExchange(x)
 	if err != nil {
 		return nil, err
@@ -66,15 +106,8 @@ func (c *Cache) imported(o *sslsession.Session, x Exchange) (*Session, error) {
 	if err := c.importable(o, x, p); err != nil {
 		return nil, err
 	}
-	state := &sessionstate.State{
-		Version: o.Version, CipherSuite: o.CipherSuite, CreatedAt: uint64(o.Time), Secret: o.MasterKey,
-		ExtendedMasterSecret: o.ExtendedMasterSecret(), CurveID: tls.CurveID(o.Group),
-	}
-	s := &Session{
-		serial: nextSerial(), id: string(o.ID), version: o.Version, suite: o.CipherSuite,
-		created: o.Time, expires: o.Time + min(o.Timeout, int64(MaxTimeout/time.Second)), lineage: importedLineage(o),
-		serverName: x.ServerName, alpn: string(o.ALPN), scope: p.digest(x.ServerName),
-	}
+	s, state := startImport(o)
+	s.id, s.serverName, s.scope = string(o.ID), x.ServerName, p.digest(x.ServerName)
 	if !p.serverNotAfter.IsZero() {
 		s.expireBy(p.serverNotAfter)
 	}
@@ -85,8 +118,25 @@ func (c *Cache) imported(o *sslsession.Session, x Exchange) (*Session, error) {
 		}
 		s.expireBy(leaf.NotAfter)
 	}
+	return finishImport(s, state, sessionstate.Build)
+}
+
+// startImport converts what is the same on both sides.
+func startImport(o *sslsession.Session) (*Session, *sessionstate.State) {
+	s := &Session{
+		serial: nextSerial(), version: o.Version, suite: o.CipherSuite, alpn: string(o.ALPN), lineage: importedLineage(o),
+		created: o.Time, expires: o.Time + min(o.Timeout, int64(MaxTimeout/time.Second)),
+	}
 	s.setData(o.TicketData)
-	if s.state, err = sessionstate.Build(state); err != nil {
+	return s, &sessionstate.State{
+		Version: o.Version, CipherSuite: o.CipherSuite, CreatedAt: uint64(o.Time), Secret: o.MasterKey,
+		ExtendedMasterSecret: o.ExtendedMasterSecret(), CurveID: tls.CurveID(o.Group),
+	}
+}
+
+// finishImport encodes the state, and checks the limits of every session.
+func finishImport(s *Session, state *sessionstate.State, build func(*sessionstate.State) ([]byte, error)) (_ *Session, err error) {
+	if s.state, err = build(state); err != nil {
 		return nil, err
 	}
 	if s.expires < s.created {
@@ -104,46 +154,34 @@ func (c *Cache) checkExchange(x Exchange) (policy, error) {
 	switch {
 	case err != nil:
 		return p, err
-	case len(x.IDContext) > MaxIDSize:
-		return p, fmt.Errorf("Exchange.IDContext has %d bytes; OpenSSL allows %d", len(x.IDContext), MaxIDSize)
 	case len(x.ServerName) > maxName:
 		return p, fmt.Errorf("Exchange.ServerName has %d bytes; a name has at most %d", len(x.ServerName), maxName)
 	}
 	return p, nil
 }
 
-// importable says why a session cannot be imported.
+// importable says why a server's session cannot be imported.
 func (c *Cache) importable(o *sslsession.Session, x Exchange, p policy) error {
 	name, hasCertificate := lowerASCII(string(o.ServerName)), o.PeerCertificate != nil
 	switch {
-	case !bytes.Equal(o.IDContext, x.IDContext):
-		return errors.New("it has another session id context than Exchange.IDContext")
-	case o.MaxEarlyData > 0:
-		return errors.New("it allows early data (max_early_data is above 0), which two servers could accept twice")
 	case o.Ticket != nil:
 		return errors.New("it has a ticket, so it is a client's session; export the server's own")
 	case !validID(o.ID):
 		return errors.New("its session id is empty, so nothing can find it")
-	case !suiteExists(o.Version, o.CipherSuite):
-		return fmt.Errorf("%s with %s is not supported", versionName(o.Version), tls.CipherSuiteName(o.CipherSuite))
-	case o.Version == tls.VersionTLS12 && !o.ExtendedMasterSecret():
-		return errors.New("it was made without the extended master secret (RFC 7627), so it must not be resumed")
-	case !usableSecret(&sessionstate.State{Version: o.Version, CipherSuite: o.CipherSuite, Secret: o.MasterKey}):
-		return errors.New("its master key does not have the length that the version requires, or is all zeros")
-	case o.Time <= 0 || o.Timeout <= 0 || !validTimes(uint64(o.Time), uint64(o.Time)+uint64(MaxTimeout/time.Second)):
-		return errors.New("its time or timeout is missing, or out of range")
 	case o.ServerName != nil && name != lowerASCII(x.ServerName):
 		return errors.New("it was made for another server name than Exchange.ServerName")
-	case len(o.ALPN) > maxName || o.Group > 1<<16-1:
-		return errors.New("its protocol or its key-exchange group is out of range")
-	case len(o.TicketData) > MaxDataSize:
-		return fmt.Errorf("its application data has %d bytes; a session holds at most %d", len(o.TicketData), MaxDataSize)
 	case hasCertificate && p.config.ClientAuth == tls.NoClientCert:
 		return errors.New("it has a client certificate, which the configuration does not ask for")
 	case !hasCertificate && p.requiresCertificate():
 		return errors.New("it has no client certificate, which the configuration requires")
 	}
-	if age := c.cfg.maxLineageAge(hasCertificate); age > 0 {
+	return c.ageAllowsImport(hasCertificate)
+}
+
+// ageAllowsImport returns an error if a MaxLineageAge applies, because the age of an
+// imported session's lineage is unknown.
+func (c *Cache) ageAllowsImport(clientCertificate bool) error {
+	if age := c.cfg.maxLineageAge(clientCertificate); age > 0 {
 		return fmt.Errorf("the time of its full handshake is unknown, and sessions may descend from one %v ago at most; set Config.MaxLineageAge to a negative duration to import it", age)
 	}
 	return nil
@@ -173,7 +211,7 @@ func importCertificate(o *sslsession.Session, p policy, state *sessionstate.Stat
 // importedLineage returns the lineage of an imported session, always the same one.
 func importedLineage(o *sslsession.Session) Lineage {
 	l := newLineage(o.Time * 1000)
-	rest := sha256.Sum256(slices.Concat([]byte("halfshake imported lineage\x00"), o.ID))
+	rest := sha256.Sum256(slices.Concat([]byte("halfshake imported lineage\x00"), o.ID, o.Ticket))
 	copy(l[6:], rest[:])
 	return l
 }
@@ -195,14 +233,22 @@ func (c *Cache) Export(s *Session, x Exchange) (*sslsession.Session, error) {
 	if s == nil {
 		return nil, errors.New("halfshake: export: the session is nil")
 	}
-	o, err := c.exported(s, x)
-	if err != nil {
-		return nil, fmt.Errorf("halfshake: export: %w", err)
+	exportSide := c.exportServers
+	if s.Client() {
+		exportSide = c.exportClients
 	}
-	return o, nil
+	err := errLongContext
+	if len(x.IDContext) <= MaxIDSize {
+		var o *sslsession.Session
+		if o, err = exportSide(s, x); err == nil {
+			return o, nil
+		}
+	}
+	return nil, fmt.Errorf("halfshake: export: %w", err)
 }
 
-func (c *Cache) exported(s *Session, x Exchange) (*sslsession.Session, error) {
+// exportServers exports a server's session.
+func (c *Cache) exportServers(s *Session, x Exchange) (*sslsession.Session, error) {
 	p, err := c.checkExchange(x)
 	if err != nil {
 		return nil, err
@@ -210,22 +256,35 @@ func (c *Cache) exported(s *Session, x Exchange) (*sslsession.Session, error) {
 	state, err := sessionstate.Parse(s.state)
 	switch {
 	case err != nil:
-		return nil, errors.New("this release of Go cannot decode it")
+		return nil, errUndecodable
 	case state.EarlyData:
-		return nil, errors.New("it allows early data (max_early_data is above 0), which two servers could accept twice")
-	case s.scope != p.digest(x.ServerName):
+		return nil, errEarlyData
+	case x.Addr != "" || s.scope != p.digest(x.ServerName):
 		return nil, errors.New("it was made under another scope, server name, client-certificate policy or TrustID")
 	}
+	o := startExport(s, state, x)
+	o.ID = s.ID()
+	if s.serverName != "" {
+		o.ServerName = []byte(s.serverName)
+	}
+	return o, nil
+}
+
+var (
+	errLongContext = fmt.Errorf("Exchange.IDContext has more than %d bytes", MaxIDSize)
+	errUndecodable = errors.New("this release of Go cannot decode it")
+	errEarlyData   = errors.New("it allows early data (max_early_data is above 0), which two programs could use twice")
+)
+
+// startExport converts what is the same on both sides.
+func startExport(s *Session, state *sessionstate.State, x Exchange) *sslsession.Session {
 	o := &sslsession.Session{
-		Version: s.version, CipherSuite: s.suite, ID: s.ID(), MasterKey: bytes.Clone(state.Secret),
+		Version: s.version, CipherSuite: s.suite, MasterKey: bytes.Clone(state.Secret),
 		Time: s.created, Timeout: s.expires - s.created, IDContext: bytes.Clone(x.IDContext),
 		TicketData: s.Data(), Group: uint32(state.CurveID),
 	}
 	if state.ExtendedMasterSecret {
 		o.Flags |= sslsession.FlagExtendedMasterSecret
-	}
-	if s.serverName != "" {
-		o.ServerName = []byte(s.serverName)
 	}
 	if s.alpn != "" {
 		o.ALPN = []byte(s.alpn)
@@ -236,5 +295,5 @@ func (c *Cache) exported(s *Session, x Exchange) (*sslsession.Session, error) {
 			o.VerifyResult = verifyResultUnspecified
 		}
 	}
-	return o, nil
+	return o
 }

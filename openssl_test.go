@@ -38,9 +38,9 @@ func TestExchange(t *testing.T) {
 				if !to.Add(imported) {
 					t.Fatal("Add")
 				}
-				again := must(must(to.Export(imported, Exchange{config, x.IDContext, "a.example"}))(t).Marshal())(t)
+				again := must(must(to.Export(imported, Exchange{Config: config, IDContext: x.IDContext, ServerName: "a.example"}))(t).Marshal())(t)
 				if !bytes.Equal(bytes.ToLower(again), bytes.ToLower(der)) {
-					t.Errorf("exported again:\n%x\n%x", again, der)
+					t.Error("exported again, it differs")
 				}
 				if string(imported.Data()) != "note" || imported.ALPN() != "http/1.1" || !imported.Expires().Equal(s.Expires()) ||
 					!imported.Created().Equal(s.Created()) || imported.scope != s.scope {
@@ -83,7 +83,7 @@ func TestImportRefuses(t *testing.T) {
 	plain := []test{
 		{"session id context", func(o *sslsession.Session, x *Exchange) { o.IDContext = []byte("other") }},
 		{"session id context", func(o *sslsession.Session, x *Exchange) { x.IDContext = []byte("other") }},
-		{"IDContext has 33", func(o *sslsession.Session, x *Exchange) { x.IDContext = make([]byte, 33) }},
+		{"IDContext has more than 32", func(o *sslsession.Session, x *Exchange) { x.IDContext = make([]byte, 33) }},
 		{"tls.Config is nil", func(o *sslsession.Session, x *Exchange) { x.Config = nil }},
 		{"max_early_data", func(o *sslsession.Session, x *Exchange) { o.MaxEarlyData = 1 }},
 		{"ticket", func(o *sslsession.Session, x *Exchange) { o.Ticket = []byte{} }},

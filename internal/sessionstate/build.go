@@ -10,7 +10,7 @@ import (
 // that either engine can resume it. It does not allow early data.
 func Build(st *State) ([]byte, error) { return build(st, typeServer) }
 
-// BuildClient is Build for a client's session of TLS 1.2.
+// BuildClient is Build for a client's session.
 func BuildClient(st *State) ([]byte, error) { return build(st, typeClient) }
 
 func build(st *State, side uint8) ([]byte, error) {
@@ -42,8 +42,12 @@ func build(st *State, side uint8) ([]byte, error) {
 			})
 		}
 	})
-	if st.Version < tls.VersionTLS13 {
+	switch {
+	case st.Version < tls.VersionTLS13:
 		b.AddUint16(uint16(st.CurveID))
+	case side == typeClient:
+		b.AddUint64(st.UseBy)
+		b.AddUint32(st.AgeAdd)
 	}
 	return b.Bytes()
 }

@@ -50,7 +50,9 @@ type State struct {
 	Chains       [][][]byte
 
 	// UseBy is when the ticket of a client's TLS 1.3 session expires, in Unix seconds.
-	UseBy uint64
+	// AgeAdd is added to its age (RFC 8446 section 4.6.1).
+	UseBy  uint64
+	AgeAdd uint32
 
 	// Staple and Timestamps came with the leaf.
 	Staple     []byte
@@ -219,8 +221,7 @@ func readCurve(s *cryptobyte.String, st *State) bool {
 
 // readUse reads the times that only a client's TLS 1.3 session has.
 func readUse(s *cryptobyte.String, st *State, side uint8) bool {
-	var ageAdd uint32
-	return side == typeServer || st.Version < tls.VersionTLS13 || s.ReadUint64(&st.UseBy) && s.ReadUint32(&ageAdd)
+	return side == typeServer || st.Version < tls.VersionTLS13 || s.ReadUint64(&st.UseBy) && s.ReadUint32(&st.AgeAdd)
 }
 
 // PeerCertificates parses the chain that the peer sent, leaf first.
