@@ -33,8 +33,9 @@ bench: ## the comparison with crypto/tls and other peers
 fuzz: ## every fuzz target in turn, FUZZTIME each (make fuzz FUZZTIME=10m)
 	@scripts/fuzz.sh $(FUZZTIME)
 
-soak: ## the flood of 100,000 sessions by real handshakes, the burst, the crowd, and 50 kills under load (some minutes each)
+soak: ## the flood of 100,000 sessions by real handshakes, the burst, the crowd, 10,000 connections of clients, and 50 kills under load (some minutes each)
 	HALFSHAKE_SOAK=1 go test -count=1 -timeout 30m -run '^(TestFlood|TestBurst|TestCrowd)$$' -v .
+	cd interop && HALFSHAKE_SOAK=1 go test -count=1 -timeout 30m -run '^TestClientCache$$' -v .
 	cd cmd/halfshake && HALFSHAKE_KILLS=50 go test -count=1 -timeout 30m -run '^TestKillLoop$$' -v .
 
 bogo: ## BoringSSL's test suite against tls12 (make bogo BOGO_DIR=a checkout whose runner is built)

@@ -306,6 +306,12 @@ func TestSidesAreKeptApart(t *testing.T) {
 		if _, err := sessionstate.ParseClient(forged.state); err == nil {
 			t.Error("a server's state taken for a client's")
 		}
+		refused := c.Stats().Refused[RefusedScope]
+		base.ClientSessionCache = c.Offer(&forged)
+		p.visitOK(t, clientConfig(t, c, base))
+		if n := c.Stats().Refused[RefusedScope]; n != refused+1 {
+			t.Error("a server's session is not refused as such")
+		}
 	})
 }
 

@@ -50,6 +50,13 @@
 // session costs a full handshake, never a failed one. (A QUIC client that has sent early
 // data with it may give up all the same: quic-go does.)
 //
+// A client's sessions are cached with [ModeClient]. [Cache.ClientConfig] takes the client's
+// tls.Config and the address that it dials, and returns one whose sessions live in the
+// cache. They are offered to that server only, under the same roots and client certificate,
+// and in TLS 1.3 once. With an external cache they outlive the process too: the second run
+// of a command-line program resumes. [Cache.Client] is for servers of TLS 1.2 that resume
+// by session id alone.
+//
 // Early data (0-RTT) exists only over QUIC, because crypto/tls does not support it over
 // TCP. A session that allows early data resumes once, whether or not early data is sent.
 // With a Get callback, an Admit callback must take the session out of the external cache,

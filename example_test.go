@@ -251,6 +251,25 @@ func ExampleCache_RemoveLineage() {
 	// HTTP/1.1, resumed: false
 }
 
+// A client of one server. The second connection offers the session of the first. With the
+// callbacks of an external cache, such as boltstore's, so does the next run of the program.
+func ExampleCache_ClientConfig() {
+	server, _ := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{serverCert}})
+	defer server.Close()
+	go http.Serve(server, resumed)
+
+	cache, _ := halfshake.New(halfshake.Config{Mode: halfshake.ModeClient})
+	defer cache.Close()
+	config, _ := cache.ClientConfig(&tls.Config{RootCAs: roots}, server.Addr().String())
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config}}
+	for range 2 {
+		get(client, server.Addr())
+	}
+	// Output:
+	// HTTP/1.1, resumed: false
+	// HTTP/1.1, resumed: true
+}
+
 // servePayments starts a server that requires client certificates.
 func servePayments(cache *halfshake.Cache) (net.Listener, func() error) {
 	config, _ := cache.ServerConfig(&tls.Config{

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,16 +29,28 @@ type clientSite struct {
 	server *tls.Config
 
 	mu      sync.Mutex
-	offered int // of the server's connections that resumed
+	offered map[string]int // how often each ticket was
 }
 
 func newClientSite(t testing.TB, version uint16, store external.Store) *clientSite {
 	ca := testca.Root("client site", testca.ECDSA)
-	return &clientSite{
-		TB: t, store: store, keys: external.GenerateKeys(time.Now()),
+	s := &clientSite{
+		TB: t, offered: make(map[string]int), store: store, keys: external.GenerateKeys(time.Now()),
 		base:   &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example", MinVersion: version, MaxVersion: version, KeyLogWriter: testsecrets.KeyLog()},
 		server: &tls.Config{Certificates: []tls.Certificate{ca.Server("a.example")}},
 	}
+	s.server.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		return s.server.EncryptTicket(cs, ss)
+	}
+	s.server.UnwrapSession = func(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(identity) > 0 {
+			s.offered[string(identity)]++
+		}
+		return s.server.DecryptTicket(identity, cs)
+	}
+	return s
 }
 
 // A clientProcess is one of them.
@@ -127,17 +140,6 @@ func TestClientSurvivesRestarts(t *testing.T) {
 // of them resumes, and no ticket is seen twice.
 func TestTwoClientsShareNoSession(t *testing.T) {
 	site := newClientSite(t, tls.VersionTLS13, memstore.New(memstore.Config{}))
-	seen := make(map[string]int)
-	site.server.UnwrapSession = func(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
-		site.mu.Lock()
-		defer site.mu.Unlock()
-		seen[string(identity)]++
-		site.offered++
-		return site.server.DecryptTicket(identity, cs)
-	}
-	site.server.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
-		return site.server.EncryptTicket(cs, ss)
-	}
 	first := site.start()
 	for range 4 { // as many sessions as a destination has
 		tickets := site.start()
@@ -157,13 +159,13 @@ func TestTwoClientsShareNoSession(t *testing.T) {
 	both.Wait()
 	first.end()
 	second.end()
-	for _, n := range seen {
+	for _, n := range site.offered {
 		if n != 1 {
 			t.Fatalf("a ticket was offered %d times", n)
 		}
 	}
-	if site.offered < 20 {
-		t.Errorf("only %d of 40 connections offered a session", site.offered)
+	if len(site.offered) < 20 {
+		t.Errorf("only %d of 40 connections offered a session", len(site.offered))
 	}
 }
 
@@ -194,6 +196,117 @@ func TestClientWithAFaultyStore(t *testing.T) {
 				}
 			}
 			store.Heal()
+		}
+	})
+}
+
+// What a client has removed, by itself, with its lineage or with everything, is not offered
+// by its next process.
+func TestClientRemovalsOutliveTheProcess(t *testing.T) {
+	forBothVersions(t, func(t *testing.T, version uint16) {
+		for name, remove := range map[string]func(*halfshake.Cache, *halfshake.Session){
+			"Remove":        func(c *halfshake.Cache, s *halfshake.Session) { c.Remove(s) },
+			"RemoveLineage": func(c *halfshake.Cache, s *halfshake.Session) { c.RemoveLineage(s.Lineage()) },
+			"Flush":         func(c *halfshake.Cache, _ *halfshake.Session) { c.Flush(time.Time{}) },
+		} {
+			site := newClientSite(t, version, memstore.New(memstore.Config{}))
+			p := site.start()
+			var made *halfshake.Session
+			keep := p.cache.NewCallback()
+			p.cache.SetNewCallback(func(ctx context.Context, info halfshake.ConnInfo, s *halfshake.Session) bool {
+				made = s
+				return keep(ctx, info, s)
+			})
+			p.visit()
+			remove(p.cache, made)
+			p.end()
+			p = site.start()
+			if p.visit() {
+				t.Errorf("%s: resumed", name)
+			}
+			p.end()
+		}
+	})
+}
+
+// After a rotation the sessions of the key before are still found. Those of a key that is
+// gone are not.
+func TestClientAcrossRotations(t *testing.T) {
+	site := newClientSite(t, tls.VersionTLS13, memstore.New(memstore.Config{}))
+	run := func() (resumed bool) {
+		p := site.start()
+		defer p.end()
+		return p.visit()
+	}
+	run()
+	rotated, err := site.keys.Rotate(time.Now(), time.Now().Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	site.keys = rotated
+	time.Sleep(1100 * time.Millisecond)
+	if !run() {
+		t.Error("the key before is not asked")
+	}
+	site.keys = external.GenerateKeys(time.Now())
+	time.Sleep(2 * time.Millisecond)
+	if run() {
+		t.Error("resumed without the key")
+	}
+}
+
+// The entries of a client that comes again and again do not pile up in the store.
+func TestClientLeavesLittleInTheStore(t *testing.T) {
+	forBothVersions(t, func(t *testing.T, version uint16) {
+		store := memstore.New(memstore.Config{})
+		site := newClientSite(t, version, store)
+		for i := range 12 {
+			p := site.start()
+			if i%3 == 0 { // a run whose sessions are never used
+				p.config.ClientSessionCache = onlyPut{p.config.ClientSessionCache}
+			}
+			p.visit()
+			p.end()
+		}
+		if n := store.Len(); n > 4+1 {
+			t.Errorf("%d entries, want at most four sessions and a list", n)
+		}
+	})
+}
+
+// Damage that the seal or the checksum shows is never offered.
+func TestClientOffersNoDamage(t *testing.T) {
+	forBothVersions(t, func(t *testing.T, version uint16) {
+		for fault := storetest.OtherKey; fault <= storetest.Nil; fault++ {
+			if fault == storetest.Older { // which is whole
+				continue
+			}
+			store := storetest.NewFaulty(memstore.New(memstore.Config{}))
+			site := newClientSite(t, version, store)
+			other := newClientSite(t, version, store) // whose entries OtherKey returns
+			other.keys = site.keys
+			for _, s := range []*clientSite{other, site} {
+				p := s.start()
+				p.visit()
+				p.end()
+			}
+			for first := range 2 { // the list is damaged, or the sessions are
+				var gets atomic.Int64
+				store.SetFunc(func(op storetest.Op, _ external.Key) storetest.Fault {
+					if op == storetest.Get && int(gets.Add(1)) > first {
+						return fault
+					}
+					return storetest.None
+				})
+				p := site.start()
+				p.visit()
+				store.SetAll(storetest.Drop) // what this process made is of no interest
+				p.end()
+				store.Heal()
+			}
+			if n := len(site.offered); n != 0 {
+				t.Errorf("%v: %d offers", fault, n)
+			}
 		}
 	})
 }

@@ -81,8 +81,16 @@
 // [halfshake.Cache.Add] of a session that was removed has an effect once the store has
 // acknowledged the deletion, and only in the Cache that removed it.
 //
-// A session that allows early data is resumed at most once, by whichever machine takes
-// it from the store.
+// A session that may be used once is taken from the store by whichever process resumes it:
+// one that allows early data in a server, and every TLS 1.3 session of a client.
+//
+// # The sessions of clients
+//
+// A client of [halfshake.Cache.ClientConfig] finds its sessions by a list, which lies in the
+// store beside them: the ids of the newest four for a server, sealed, under a digest of
+// whom it connects to and as whom. In the store it looks like another session. Whoever
+// deletes or replaces a list makes the client's handshakes full ones. A store that is dead,
+// full or lying does the same.
 //
 // # What a crash loses
 //

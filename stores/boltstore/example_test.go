@@ -52,6 +52,42 @@ func ExampleOpenExternal() {
 	// hello, resumed: true
 }
 
+// A command-line client whose second run resumes. The run is a function here; everything
+// of Halfshake in it is what follows "sessions" and "cache".
+func ExampleOpenExternal_client() {
+	home, _ := os.MkdirTemp("", "client") // in production, a directory of the user's, such as os.UserCacheDir has
+	defer os.RemoveAll(home)
+	authority := testca.Root("authority", testca.ECDSA)
+	server := &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
+	base := &tls.Config{RootCAs: authority.Pool()}
+
+	run := func() error {
+		sessions, err := boltstore.OpenExternal(home, boltstore.Config{})
+		if err != nil {
+			return err
+		}
+		defer sessions.Close()
+		cache, err := halfshake.New(halfshake.Config{Mode: halfshake.ModeClient, Callbacks: sessions.Callbacks()})
+		if err != nil {
+			return err
+		}
+		defer cache.Close() // before sessions
+		config, err := cache.ClientConfig(base, "localhost:443")
+		if err != nil {
+			return err
+		}
+		return greet(config, server)
+	}
+	for range 2 {
+		if err := run(); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// hello, resumed: false
+	// hello, resumed: true
+}
+
 // greet connects a client and a server, which says hello.
 func greet(client, server *tls.Config) error {
 	near, far := net.Pipe()
