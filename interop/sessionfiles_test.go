@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/halfshake/halfshake"
 	"github.com/halfshake/halfshake/internal/testca"
@@ -58,6 +60,97 @@ func TestSessionFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSessionFilesAreShared has "openssl s_client" reuse a session that a client of Halfshake obtained, and the other way
+// round, by a file.
+func TestSessionFilesAreShared(t *testing.T) {
+	need(t, client.OpenSSL)
+	servers := newAuthority("server authority", testca.ECDSA)
+	server, err := halfshake.New(halfshake.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := server.NewListener(inner, &tls.Config{Certificates: []tls.Certificate{servers.server()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveLines(t, l)
+	addr := l.Addr().String()
+	for name, version := range map[string]uint16{"-tls1_2": tls.VersionTLS12, "-tls1_3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			cache, err := halfshake.New(halfshake.Config{Mode: halfshake.ModeClient})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cache.Close()
+			// OpenSSL keeps only the server's own certificate, which must verify alone.
+			roots := servers.issuer.Pool()
+			x := halfshake.Exchange{Addr: addr, Config: &tls.Config{
+				RootCAs: roots, ServerName: serverName, MinVersion: version, MaxVersion: version, KeyLogWriter: testsecrets.KeyLog(),
+			}}
+			check(t, "a client of Halfshake", dialLine(t, cache, x.Config, addr), "full")
+			file := filepath.Join(t.TempDir(), "session.pem")
+			for s := range cache.Sessions() {
+				exported, err := cache.Export(s, x)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := exported.MarshalPEM()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check(t, "s_client with its session", sClient(t, addr, name, "-servername", serverName, "-sess_in", file), "resumed")
+			check(t, "s_client", sClient(t, addr, name, "-servername", serverName, "-sess_out", file), "full")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read, err := sslsession.ParsePEM(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := cache.Import(read[0], x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := x.Config.Clone()
+			base.ClientSessionCache = cache.Offer(s)
+			check(t, "a client of Halfshake with the session of s_client", dialLine(t, cache, base, addr), "resumed")
+		})
+	}
+}
+
+// dialLine makes one connection through a client's cache, and returns the server's line.
+func dialLine(t *testing.T, cache *halfshake.Cache, base *tls.Config, addr string) string {
+	t.Helper()
+	config, err := cache.ClientConfig(base, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", addr, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(libraryLimit))
+	if _, err := conn.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(answer)
 }
 
 // sClient runs "openssl s_client", which sends one line and waits for the server to close. It returns the server's line.
