@@ -85,12 +85,12 @@ type Config struct {
 	// on resumption, but can only fail the handshake. Nil lets every session pass.
 	Authorize func(ConnInfo, *Session) bool
 
-	// Annotate returns data of the application's to keep with a session, of at most
-	// [MaxDataSize] bytes, before a full handshake's session is stored. Sessions that
-	// descend from it by resumption keep the data; see [Session.Data]. If Annotate
-	// panics or returns more, the session is not cached. Under [Cache.ServerConfig],
-	// where a resumption may not know its parent, Annotate is called again. Nil means
-	// no data.
+	// Annotate returns application data to store with the session of a full handshake,
+	// at most [MaxDataSize] bytes. It runs before the session is stored, and is given a
+	// copy of it. Sessions that descend from it by resumption keep the data; see
+	// [Session.Data]. If Annotate panics or returns more, the session is not cached.
+	// Where a resumption does not know its parent, as can happen under
+	// [Cache.ServerConfig], Annotate is called for it too. Nil means no data.
 	Annotate func(ConnInfo, *Session) []byte
 
 	// SkipVerifyPeerCertificate makes the cache resume sessions without calling the

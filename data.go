@@ -14,9 +14,10 @@ const MaxDataSize = 4 << 10
 // fieldData is the kind of the encoding's field that holds the application data.
 const fieldData uint16 = 1
 
-// Data returns the application's data: what Config.Annotate returned for the full
-// handshake from which the session descends. It is nil if there is none. OpenSSL calls it
-// ticket application data, SSL_SESSION_get0_ticket_appdata(3).
+// Data returns the application's data, or nil: what Config.Annotate returned for the full
+// handshake from which the session descends. OpenSSL calls it ticket application data,
+// SSL_SESSION_get0_ticket_appdata(3), so in a session that was imported it is what the C
+// program put there.
 func (s *Session) Data() []byte { return bytes.Clone(s.field(fieldData)) }
 
 // annotate asks the application for the data of a session that a full handshake made, or
@@ -27,8 +28,10 @@ func (c *Cache) annotate(h *handshake, s *Session, resumed bool) Refusal {
 	case resumed && h.parent != nil:
 		data = h.parent.field(fieldData)
 	case f != nil:
+		view := *s // the callback may keep it, and s is about to change
+		view.serial = nextSerial()
 		err := c.attempt(callbackAnnotate, s.id, func() error {
-			if data = f(h.info, s); len(data) > MaxDataSize {
+			if data = f(h.info, &view); len(data) > MaxDataSize {
 				return fmt.Errorf("the application data has %d bytes; a session holds at most %d", len(data), MaxDataSize)
 			}
 			return nil
@@ -41,7 +44,7 @@ func (c *Cache) annotate(h *handshake, s *Session, resumed bool) Refusal {
 	return 0
 }
 
-// setData sets the application data of a session that nobody else has yet.
+// setData sets the application data of a session that has not been shared yet.
 func (s *Session) setData(data []byte) {
 	if len(data) > 0 {
 		s.fields = appendField(nil, fieldData, data)

@@ -11,9 +11,11 @@ func TestAnnotate(t *testing.T) {
 	forAll(t, func(t *testing.T, d door, version uint16) {
 		asked, note := 0, bytes.Repeat([]byte("n"), MaxDataSize)
 		var authorized [][]byte
+		var kept []*Session
 		c := newCache(t, Config{
 			Annotate: func(info ConnInfo, s *Session) []byte {
 				asked++
+				kept = append(kept, s)
 				if info.ServerName != "a.example" || s.ServerName() != info.ServerName || s.Version() != version || s.Data() != nil {
 					t.Errorf("%v, %+v", s, info)
 				}
@@ -24,6 +26,9 @@ func TestAnnotate(t *testing.T) {
 		open, cl := d.open(t, c, serverConfig()), newClient(version)
 		for range 3 {
 			connectOK(t, open, cl)
+		}
+		if kept[0].Data() != nil {
+			t.Error("the session that Annotate was given has changed")
 		}
 		if asked != 1 || len(authorized) != 2 || !bytes.Equal(authorized[0], note) || !bytes.Equal(authorized[1], note) {
 			t.Errorf("asked %d times, and %d sessions resumed", asked, len(authorized))

@@ -300,7 +300,8 @@ func ExampleCache_Import() {
 			return false
 		}
 		der, err := exported.Marshal()
-		return err == nil && os.WriteFile(file(s.ID()), der, 0o600) == nil
+		part := file(s.ID()) + ".part"
+		return err == nil && os.WriteFile(part, der, 0o600) == nil && os.Rename(part, file(s.ID())) == nil
 	})
 	cache.SetGetCallback(func(_ context.Context, _ halfshake.ConnInfo, id []byte) (*halfshake.Session, error) {
 		der, err := os.ReadFile(file(id))
@@ -311,7 +312,8 @@ func ExampleCache_Import() {
 		if err != nil {
 			return nil, err
 		}
-		return cache.Import(exported, with)
+		s, _ := cache.Import(exported, with) // nil if it is not for this server
+		return s, nil
 	})
 	cache.SetRemoveCallback(func(_ context.Context, _ *halfshake.Cache, s *halfshake.Session, cause halfshake.Cause) {
 		if cause.EndsSession() {

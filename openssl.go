@@ -14,12 +14,16 @@ import (
 	"github.com/halfshake/halfshake/sslsession"
 )
 
-// An Exchange is what sessions have in common with those of C programs on OpenSSL, so that
-// both can resume them. OpenSSL's encoding has no room for the scope of a session, so
-// whoever converts one has to know it.
+// An Exchange describes the sessions that a program shares with C programs on OpenSSL.
+// OpenSSL's encoding has no room for the scope of a session, so the caller must supply it.
 //
-// An Exchange moves live keys. Anyone who can write what [Cache.Import] reads can make
-// sessions, and with them clients.
+// It has no room for a lineage either. A session loses its lineage when it is exported, and
+// when a C server renews it in TLS 1.3. [Cache.RemoveLineage] does not reach such a
+// session: remove the session itself, on every program that shares it, or flush
+// everything.
+//
+// An Exchange moves live keys. Anyone who can write what [Cache.Import] reads can forge
+// sessions and impersonate clients.
 type Exchange struct {
 	// Config is the configuration of the server, or of the client if Addr is set.
 	// Together with the Cache's Scope and TrustID, it decides what a session may be
@@ -29,8 +33,8 @@ type Exchange struct {
 	// A session with another one is an error. Clients seldom have one.
 	IDContext []byte
 	// ServerName is the name that a server's client asked for, or "". A session that
-	// names another is an error. Many C servers do not record the name; then the caller
-	// must know that all its sessions are for this name. A client's name is that of
+	// names another is an error. Many C servers do not record the name. In that case, use
+	// a store that holds sessions for this name only. A client's name is that of
 	// [Cache.ClientConfig].
 	ServerName string
 	// Addr, host:port, is the server that a client connects to. It makes the session a
@@ -42,7 +46,7 @@ type Exchange struct {
 // result of a Get callback. A client's, with Exchange.Addr, is for Add or [Cache.Offer].
 //
 // Import returns an error for a session that this Cache could never resume,
-// or could not resume safely. Reasons are another session id context or server name, a
+// or could not resume safely. For example, the session id context or server name differs, or it has a
 // lack of the extended master secret in TLS 1.2 (RFC 7627), early data, and the session of
 // the other side: only a client's has a ticket. A session that has expired converts, and
 // is then refused.
@@ -52,8 +56,12 @@ type Exchange struct {
 //
 // The session's lineage begins with the session, because OpenSSL does not record the
 // full handshake that it descends from. So it is an error if a [Config.MaxLineageAge]
-// applies, as it does by default to sessions with a client certificate. Importing the
-// same session twice results in the same lineage, so that a removal of the lineage holds.
+// applies, as it does by default to sessions with a client certificate. A session of the
+// same id and time always gets the same lineage, so that a removal of it holds.
+//
+// In a Get callback, return nil, nil for a session that does not import: a client can
+// propose any session that the C programs have stored, and an error counts as a failure of
+// the callback.
 func (c *Cache) Import(o *sslsession.Session, x Exchange) (*Session, error) {
 	if o == nil {
 		return nil, errors.New("halfshake: import: the session is nil")
@@ -62,7 +70,7 @@ func (c *Cache) Import(o *sslsession.Session, x Exchange) (*Session, error) {
 	if x.Addr != "" {
 		importSide = c.importClients
 	}
-	err := transferable(o, x)
+	err := transferable(o, x, c.now())
 	if err == nil {
 		var s *Session
 		if s, err = importSide(o, x); err == nil {
@@ -73,7 +81,7 @@ func (c *Cache) Import(o *sslsession.Session, x Exchange) (*Session, error) {
 }
 
 // transferable says why a session of either side cannot be imported.
-func transferable(o *sslsession.Session, x Exchange) error {
+func transferable(o *sslsession.Session, x Exchange, now time.Time) error {
 	switch {
 	case len(x.IDContext) > MaxIDSize:
 		return errLongContext
@@ -89,6 +97,10 @@ func transferable(o *sslsession.Session, x Exchange) error {
 		return errors.New("its master key does not have the length that the version requires, or is all zeros")
 	case o.Time <= 0 || o.Timeout <= 0 || !validTimes(uint64(o.Time), uint64(o.Time)+uint64(MaxTimeout/time.Second)):
 		return errors.New("its time or timeout is missing, or out of range")
+	case o.Time > now.Add(maxClockSkew).Unix(): // no floor would reach it
+		return errors.New("it was made in the future")
+	case o.PSKIdentity != nil || o.SRPUser != nil || o.PeerPublicKey != nil:
+		return errors.New("its peer proved itself by a pre-shared key, SRP or a raw public key, which no tls.Config asks for")
 	case len(o.ALPN) > maxName || o.Group > 1<<16-1:
 		return errors.New("its protocol or its key-exchange group is out of range")
 	case len(o.TicketData) > MaxDataSize:
@@ -106,7 +118,7 @@ func (c *Cache) importServers(o *sslsession.Session, x Exchange) (*Session, erro
 	if err := c.importable(o, x, p); err != nil {
 		return nil, err
 	}
-	s, state := startImport(o)
+	s, state := c.startImport(o)
 	s.id, s.serverName, s.scope = string(o.ID), x.ServerName, p.digest(x.ServerName)
 	if !p.serverNotAfter.IsZero() {
 		s.expireBy(p.serverNotAfter)
@@ -122,10 +134,11 @@ func (c *Cache) importServers(o *sslsession.Session, x Exchange) (*Session, erro
 }
 
 // startImport converts what is the same on both sides.
-func startImport(o *sslsession.Session) (*Session, *sessionstate.State) {
+func (c *Cache) startImport(o *sslsession.Session) (*Session, *sessionstate.State) {
+	timeout, most := min(o.Timeout, int64(MaxTimeout/time.Second)), c.now().Add(MaxTimeout).Unix()
 	s := &Session{
 		serial: nextSerial(), version: o.Version, suite: o.CipherSuite, alpn: string(o.ALPN), lineage: importedLineage(o),
-		created: o.Time, expires: o.Time + min(o.Timeout, int64(MaxTimeout/time.Second)),
+		created: o.Time, expires: min(o.Time+timeout, most),
 	}
 	s.setData(o.TicketData)
 	return s, &sessionstate.State{
@@ -174,6 +187,8 @@ func (c *Cache) importable(o *sslsession.Session, x Exchange, p policy) error {
 		return errors.New("it has a client certificate, which the configuration does not ask for")
 	case !hasCertificate && p.requiresCertificate():
 		return errors.New("it has no client certificate, which the configuration requires")
+	case hasCertificate && o.VerifyResult != 0 && p.verifiesCertificate():
+		return fmt.Errorf("its client certificate was not verified (verify result %d)", o.VerifyResult)
 	}
 	return c.ageAllowsImport(hasCertificate)
 }
@@ -208,7 +223,8 @@ func importCertificate(o *sslsession.Session, p policy, state *sessionstate.Stat
 	return leaf, nil
 }
 
-// importedLineage returns the lineage of an imported session, always the same one.
+// importedLineage derives the lineage from the session, so importing it again gives the
+// same one.
 func importedLineage(o *sslsession.Session) Lineage {
 	l := newLineage(o.Time * 1000)
 	rest := sha256.Sum256(slices.Concat([]byte("halfshake imported lineage\x00"), o.ID, o.Ticket))
@@ -259,6 +275,8 @@ func (c *Cache) exportServers(s *Session, x Exchange) (*sslsession.Session, erro
 		return nil, errUndecodable
 	case state.EarlyData:
 		return nil, errEarlyData
+	case s.expires <= s.created:
+		return nil, errTooShort
 	case x.Addr != "" || s.scope != p.digest(x.ServerName):
 		return nil, errors.New("it was made under another scope, server name, client-certificate policy or TrustID")
 	}
@@ -273,6 +291,7 @@ func (c *Cache) exportServers(s *Session, x Exchange) (*sslsession.Session, erro
 var (
 	errLongContext = fmt.Errorf("Exchange.IDContext has more than %d bytes", MaxIDSize)
 	errUndecodable = errors.New("this release of Go cannot decode it")
+	errTooShort    = errors.New("it expires in the second in which it was made, and OpenSSL reads a timeout of 0 as three seconds")
 	errEarlyData   = errors.New("it allows early data (max_early_data is above 0), which two programs could use twice")
 )
 

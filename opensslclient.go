@@ -38,7 +38,7 @@ func (c *Cache) importClients(o *sslsession.Session, x Exchange) (*Session, erro
 	if err := c.ageAllowsImport(false); err != nil {
 		return nil, err
 	}
-	s, state := startImport(o)
+	s, state := c.startImport(o)
 	s.id, s.serverName, s.scope = clientIDOf(o), d.serverName, d.scope
 	state.UseBy, state.AgeAdd = uint64(s.expires), o.TicketAgeAdd
 	if hint := int64(o.TicketLifetimeHint); hint > 0 {
@@ -117,6 +117,8 @@ func (c *Cache) exportClients(s *Session, x Exchange) (*sslsession.Session, erro
 		return nil, errUndecodable
 	case state.EarlyData:
 		return nil, errEarlyData
+	case s.expires <= s.created:
+		return nil, errTooShort
 	case s.scope != d.scope:
 		return nil, errors.New("it was made for another server name, address, root set or client certificate, or under another scope or TrustID")
 	}

@@ -60,7 +60,7 @@ func TestDamagedFiles(t *testing.T) {
 		{"empty file", nil, "", 0, "is empty"},
 		{"PEM instead of DER", []byte("-----BEGIN SSL SESSION PARAMETERS-----\n"), "", 0, "begins with byte 0x2d"},
 		{"cut", whole[:len(whole)-1], "", 0, "is truncated"},
-		{"bytes after the session", append(bytes.Clone(whole), 0), "", len(whole), "goes on for 1 bytes"},
+		{"bytes after the session", append(bytes.Clone(whole), 0), "", len(whole), "has 1 bytes after"},
 		{"16 MiB", make([]byte, 16<<20), "", 0, "has 16777216 bytes"},
 		{"indefinite length", append([]byte{0x30, 0x80}, append(bytes.Clone(whole[2:]), 0, 0)...), "", 0, "not DER"},
 		{"length not minimal", append([]byte{0x30, 0x81, byte(len(whole) - 2)}, whole[2:]...), "", 0, "not DER"},
@@ -111,7 +111,7 @@ func TestDamagedPEM(t *testing.T) {
 		{"cut before another", text[:len(text)/2] + "\n" + text, "another block begins within it"},
 		{"not base64", strings.Replace(text, "-----\n", "-----\n!", 1), "not base64"},
 		{"encrypted", encrypted, "decrypt it first"},
-		{"bytes after the session", string(pem.EncodeToMemory(&pem.Block{Type: Label, Bytes: append(with(t), 1)})), "goes on for 1 bytes"},
+		{"bytes after the session", string(pem.EncodeToMemory(&pem.Block{Type: Label, Bytes: append(with(t), 1)})), "has 1 bytes after"},
 	} {
 		if sessions, err := ParsePEM([]byte(test.data)); sessions != nil || err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", test.name, err)

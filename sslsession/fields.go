@@ -38,8 +38,8 @@ import (
 //	    peer_rpk                 [20] OCTET STRING OPTIONAL  -- since 3.2
 //	}
 //
-// All tags are explicit. OpenSSL leaves out an optional INTEGER that is 0. [0] was SSL
-// 2.0's.
+// All tags are explicit. OpenSSL leaves out an optional INTEGER that is 0. Tag
+// [0] was key_arg, used only by SSL 2.0.
 func (s *Session) fields(v visitor) {
 	v.structure()
 	v.version(&s.Version)
@@ -97,7 +97,7 @@ const (
 	publicKey
 )
 
-// problem says what is wrong with the content of a field, or "".
+// problem describes what is wrong with b. It returns "" if b is valid.
 func (c content) problem(b []byte) string {
 	switch {
 	case c == text && bytes.IndexByte(b, 0) >= 0:
@@ -130,6 +130,6 @@ func isPublicKey(b cryptobyte.String) bool {
 // explicit returns the tag of an EXPLICIT context-specific field.
 func explicit(tag uint8) asn1.Tag { return asn1.Tag(tag).ContextSpecific().Constructed() }
 
-// knownVersion reports whether OpenSSL reads sessions of a protocol version: those of SSL
-// 3.0 and TLS, of DTLS, and of DTLS1_BAD_VER.
+// knownVersion reports whether OpenSSL reads sessions of a protocol version: SSL 3.0, TLS,
+// DTLS and DTLS1_BAD_VER.
 func knownVersion(n int64) bool { return n>>8 == 3 || n>>8 == 0xfe || n == 0x0100 }

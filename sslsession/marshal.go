@@ -1,6 +1,7 @@
 package sslsession
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -14,8 +15,8 @@ const (
 )
 
 // Marshal encodes the session in DER, byte for byte as i2d_SSL_SESSION(3) does. The bytes
-// are a live key. It returns an error, and nothing else, for a session that [Parse] would
-// not read.
+// are a live key. If [Parse] would reject the session or read another, Marshal returns an
+// error.
 func (s *Session) Marshal() ([]byte, error) {
 	if s == nil {
 		return nil, errors.New("sslsession: encode: the session is nil")
@@ -27,16 +28,20 @@ func (s *Session) Marshal() ([]byte, error) {
 	c := *s // a visitor takes pointers
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { c.fields(&writer{b}) })
 	der, err := b.Bytes()
-	if err == nil {
-		_, err = Parse(der)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("sslsession: encode: %w", err)
+	}
+	read, err := Parse(der)
+	if err != nil {
+		return nil, fmt.Errorf("sslsession: encode: %w", err)
+	}
+	if !bytes.Equal(read.Unknown, s.Unknown) {
+		return nil, errors.New("sslsession: encode: Unknown has a field that is not of a later release")
 	}
 	return der, nil
 }
 
-// A writer is the visitor that writes. It changes nothing of the session.
+// A writer is the visitor that writes. It does not modify the session.
 type writer struct{ *cryptobyte.Builder }
 
 func (w *writer) explicit(tag uint8, content func(*cryptobyte.Builder)) {

@@ -29,10 +29,10 @@ func (e *SyntaxError) Error() string {
 
 // Parse decodes one session in DER, like d2i_SSL_SESSION(3), but strictly; see the
 // package documentation. Everything in der must belong to the session. The error is a
-// [*SyntaxError]. The session keeps nothing of der.
+// [*SyntaxError]. The session does not alias der.
 func Parse(der []byte) (*Session, error) { return parse(der, false) }
 
-// ParseStrict is like Parse, but accepts only what OpenSSL 3.2 and later write: the
+// ParseStrict is like Parse, but accepts only what OpenSSL 3.0 and later write: the
 // key-exchange group must be there, and there must be no fields of unknown tags.
 func ParseStrict(der []byte) (*Session, error) { return parse(der, true) }
 
@@ -75,14 +75,14 @@ func (r *reader) open() {
 	case all[0] != byte(asn1.SEQUENCE):
 		r.fail(0, "", "begins with byte %#02x; a session is a DER SEQUENCE, which begins with 0x30", all[0])
 	case !all.ReadASN1(&r.rest, asn1.SEQUENCE):
-		r.fail(0, "", "is truncated: %d bytes are there, or its length is not DER", len(r.der))
+		r.fail(0, "", "is truncated after %d bytes, or its length is not DER", len(r.der))
 	case !all.Empty():
-		r.fail(len(r.der)-len(all), "", "goes on for %d bytes after the session", len(all))
+		r.fail(len(r.der)-len(all), "", "has %d bytes after the session", len(all))
 	}
 }
 
-// element reads one element of the given tag. It returns false if there is another, or
-// after an error.
+// element reads one element of the given tag. It returns false if the next element has
+// another tag, or after an error.
 func (r *reader) element(tag asn1.Tag, field string) (content cryptobyte.String, ok bool) {
 	if r.err != nil || !r.rest.PeekASN1Tag(tag) {
 		return nil, false

@@ -43,7 +43,7 @@ type Session struct {
 	ServerName []byte
 	// PSKIdentityHint, PSKIdentity and SRPUser contain no NUL.
 	PSKIdentityHint, PSKIdentity, SRPUser []byte
-	// TicketLifetimeHint is what the server told of the ticket's lifetime, in seconds.
+	// TicketLifetimeHint is the ticket lifetime that the server announced, in seconds.
 	TicketLifetimeHint uint32
 	// Ticket is the ticket that a client holds.
 	Ticket []byte
@@ -55,10 +55,10 @@ type Session struct {
 	TicketAgeAdd uint32
 	// MaxEarlyData is how many bytes of early data the session allows.
 	MaxEarlyData uint32
-	// ALPN is the application protocol that was agreed.
+	// ALPN is the negotiated application protocol.
 	ALPN []byte
 	// MaxFragmentLength is the mode of RFC 6066 section 4: 1 to 4, 0 for a session that
-	// was negotiated without the extension, or 255 for one whose handshake never was.
+	// was negotiated without the extension, or 255 for a session that no handshake made.
 	MaxFragmentLength uint8
 	// TicketData is the application's data of SSL_SESSION_set1_ticket_appdata(3).
 	TicketData []byte
@@ -105,7 +105,7 @@ func (s *Session) Certificate() (*x509.Certificate, error) {
 }
 
 // String returns the session's version, suite and times. It shows no secret, and neither
-// does any other form: %v, %+v, %#v and a log line show the same.
+// do the other forms: every verb, a log line and JSON show the same.
 func (s Session) String() string {
 	return fmt.Sprintf("SSL_SESSION(%s, %s, made %s, timeout %d s)", tls.VersionName(s.Version), tls.CipherSuiteName(s.CipherSuite),
 		time.Unix(s.Time, 0).UTC().Format(time.RFC3339), s.Timeout)
@@ -119,3 +119,6 @@ func (s Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // LogValue returns the same as String.
 func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText returns the same as String, so that JSON shows no secret either.
+func (s Session) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -2,6 +2,7 @@ package sslsession
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -79,7 +80,7 @@ func unknownField(tag byte) []byte { return []byte{0xa0 + tag, 3, 0x02, 1, 7} }
 // TestEveryField checks that each field comes back, alone and with all others.
 func TestEveryField(t *testing.T) {
 	all := reflect.ValueOf(full()).Elem()
-	check := func(s *Session) {
+	check := func(t *testing.T, s *Session) {
 		t.Helper()
 		der, err := s.Marshal()
 		must(t, err)
@@ -89,7 +90,7 @@ func TestEveryField(t *testing.T) {
 			t.Error("the session changed")
 		}
 	}
-	check(full())
+	check(t, full())
 	for i := range all.NumField() {
 		s := &Session{Version: 0x0304, CipherSuite: 0x1301, ID: []byte{}, MasterKey: []byte{}, IDContext: []byte{}}
 		if all.Type().Field(i).Name != "WithoutGroup" {
@@ -97,7 +98,7 @@ func TestEveryField(t *testing.T) {
 		} else {
 			s.WithoutGroup = true
 		}
-		t.Run(all.Type().Field(i).Name, func(*testing.T) { check(s) })
+		t.Run(all.Type().Field(i).Name, func(t *testing.T) { check(t, s) })
 	}
 }
 
@@ -152,6 +153,7 @@ func TestMarshalRefuses(t *testing.T) {
 		"peer public key is not":          func(s *Session) { s.PeerPublicKey = []byte{} },
 		"262":                             func(s *Session) { s.Ticket = make([]byte, MaxSize) },
 		"tag 0xa3":                        func(s *Session) { s.Unknown = unknownField(3) },
+		"Unknown has a field":             func(s *Session) { s.PeerPublicKey, s.Group, s.WithoutGroup, s.Unknown = nil, 0, true, unknownField(19) },
 		"WithoutGroup":                    func(s *Session) { s.WithoutGroup = true },
 	} {
 		s := full()
@@ -173,9 +175,11 @@ func TestShowsNoSecret(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&b, verb+verb, s, *s)
 	}
-	slog.New(slog.NewTextHandler(&b, nil)).Info("session", "s", s, "copy", *s)
+	for _, h := range []slog.Handler{slog.NewTextHandler(&b, nil), slog.NewJSONHandler(&b, nil)} {
+		slog.New(h).Info("session", "s", s, "copy", *s, "list", []*Session{s}, "in", struct{ S Session }{*s})
+	}
 	for _, secret := range [][]byte{s.MasterKey, s.ID, s.Ticket} {
-		for _, form := range []string{string(secret), hex.EncodeToString(secret[:8]), fmt.Sprint(secret[:8])} {
+		for _, form := range []string{string(secret), hex.EncodeToString(secret[:8]), fmt.Sprint(secret[:8]), base64.StdEncoding.EncodeToString(secret)[:8]} {
 			if strings.Contains(b.String(), form) {
 				t.Error("a secret is shown")
 			}
