@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -120,7 +121,11 @@ func (d *clientSessions) Get(key string) (*tls.ClientSessionState, bool) {
 	var server []*x509.Certificate
 	h := c.newClientHandshake(&d.destination)
 	f := c.choose(h, d, func(f *found) (err error) {
-		cs, server, err = sessionstate.Offerable(f.Session.state, f.field(fieldTicket))
+		ticket := f.field(fieldTicket)
+		if len(ticket) == 0 { // which a TLS 1.3 server would take for an error
+			return errNoTicket
+		}
+		cs, server, err = sessionstate.Offerable(f.Session.state, ticket)
 		return err
 	})
 	if f == nil {
@@ -135,6 +140,8 @@ func (d *clientSessions) Get(key string) (*tls.ClientSessionState, bool) {
 func (d *clientSessions) offersAny() bool {
 	return !d.cache.closed.Load() && (d.selection != nil || d.cache.Mode().stores(ModeClient))
 }
+
+var errNoTicket = errors.New("halfshake: the session has no ticket")
 
 func (c *Cache) newClientHandshake(d *destination) *handshake {
 	h := &handshake{cache: c, side: ModeClient, policy: d.policy, ctx: c.ctx}
