@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/halfshake/halfshake/internal/keylog"
 	"github.com/halfshake/halfshake/internal/sessioncache"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
@@ -50,6 +52,7 @@ func (c *Cache) ClientConfig(base *tls.Config, addr string) (*tls.Config, error)
 	d.config = base.Clone() // the application may change its own later
 	sessions := &clientSessions{cache: c, destination: *d, selection: c.selected(base)}
 	clone.ServerName = d.serverName
+	clone.KeyLogWriter = keylog.Writer(base.KeyLogWriter) // which package tls12 may write to as well
 	clone.ClientSessionCache, clone.VerifyConnection = sessions, sessions.verify
 	return clone, nil
 }
@@ -57,7 +60,9 @@ func (c *Cache) ClientConfig(base *tls.Config, addr string) (*tls.Config, error)
 // Offer selects the session that a client offers in its next handshake, as
 // SSL_set_session(3) does. It works in every mode. The result is for the
 // ClientSessionCache of the base of [Cache.ClientConfig], which then offers this session
-// or none, and only if it matches. A session of TLS 1.3 is offered in one handshake.
+// or none, and only if it matches. A session of TLS 1.3 is offered in one handshake, so do
+// not select it again. As with [Cache.Add], the application's last word stands: a session
+// that [Cache.Remove] has removed before can be selected, but none of a removed lineage.
 //
 // The result can also be the ClientSessionCache of any other tls.Config. The cache then
 // sees only the server's name. crypto/tls checks the roots, but nobody checks the address
@@ -116,7 +121,11 @@ func (d *clientSessions) Get(key string) (*tls.ClientSessionState, bool) {
 	var server []*x509.Certificate
 	h := c.newClientHandshake(&d.destination)
 	f := c.choose(h, d, func(f *found) (err error) {
-		cs, server, err = sessionstate.Offerable(f.Session.state, f.field(fieldTicket))
+		ticket := f.field(fieldTicket)
+		if len(ticket) == 0 { // which a TLS 1.3 server would take for an error
+			return errNoTicket
+		}
+		cs, server, err = sessionstate.Offerable(f.Session.state, ticket)
 		return err
 	})
 	if f == nil {
@@ -131,6 +140,8 @@ func (d *clientSessions) Get(key string) (*tls.ClientSessionState, bool) {
 func (d *clientSessions) offersAny() bool {
 	return !d.cache.closed.Load() && (d.selection != nil || d.cache.Mode().stores(ModeClient))
 }
+
+var errNoTicket = errors.New("halfshake: the session has no ticket")
 
 func (c *Cache) newClientHandshake(d *destination) *handshake {
 	h := &handshake{cache: c, side: ModeClient, policy: d.policy, ctx: c.ctx}

@@ -188,10 +188,11 @@ func TestClientFindIsNotTrusted(t *testing.T) {
 		lies.Find = func(context.Context, ConnInfo, [32]byte) ([]*Session, error) {
 			var wrong []*Session
 			for _, s := range db.sessions {
-				elsewhere, halved := *s, *s
+				elsewhere, halved, ticketless := *s, *s, *s
+				ticketless.fields = nil
 				elsewhere.scope[31] ^= 1
 				halved.state = s.state[:len(s.state)/2]
-				wrong = append(wrong, nil, served, &elsewhere, &halved)
+				wrong = append(wrong, nil, &ticketless, &elsewhere, &halved, served)
 			}
 			return wrong, nil
 		}

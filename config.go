@@ -73,11 +73,12 @@ type Config struct {
 	// asks for client certificates needs Scope or TrustID.
 	Scope string
 
-	// TrustID names what a configuration trusts beyond ClientCAs and
-	// VerifyPeerCertificate, which every resumption checks again. Sessions made under
-	// one name are not resumed under another. TrustID is called with each configuration
-	// that the application passes in or that its GetConfigForClient returns, and must be
-	// safe for concurrent use. Nil, or an empty name, adds nothing to the Scope.
+	// TrustID names what a configuration trusts beyond ClientCAs, or a client's RootCAs,
+	// and VerifyPeerCertificate, which every resumption checks again. For a client it can
+	// also name who the client is. Sessions made under one name are not resumed under
+	// another. TrustID is called with each configuration that the application passes in or
+	// that its GetConfigForClient returns, and must be safe for concurrent use. Nil, or an
+	// empty name, adds nothing to the Scope.
 	TrustID func(*tls.Config) string
 
 	// Authorize is the application's own check before a resumption. It runs after all
@@ -108,7 +109,7 @@ type Config struct {
 	ReverifyChains bool
 
 	// MaxLineageAge is how long after a full handshake the sessions that descend from it
-	// may be resumed. 0 means [DefaultMaxLineageAge] for sessions with a client
+	// may be resumed. 0 means [DefaultMaxLineageAge] for a server's sessions with a client
 	// certificate and no limit for others. A negative duration means no limit. A positive
 	// duration applies to all sessions. Where a limit applies, a new session whose
 	// lineage is unknown is not cached; the table in the package documentation says

@@ -22,7 +22,8 @@ const (
 	// Config.Scope nor Config.TrustID set.
 	RefusedUnscoped
 	// RefusedScope: made under another scope, server name, client-certificate
-	// policy or TrustID.
+	// policy or TrustID; of a client also under another address, root set or client
+	// certificate. For a client's new session: what it was made under is unknown.
 	RefusedScope
 	// RefusedLineageAge: its lineage is older than MaxLineageAge. For a new session
 	// also: the age of its lineage is unknown.

@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"testing"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/halfshake/halfshake"
 )
 
 const quicProtocol = "halfshake-interop"
@@ -38,6 +41,41 @@ func TestQUIC(t *testing.T) {
 					t.Errorf("early data was taken %d times, want %d", client.early, test.early)
 				}
 			})
+		})
+	}
+}
+
+// TestQUICClient has a quic-go client resume through ClientConfig, with early data too: each session is offered once.
+func TestQUICClient(t *testing.T) {
+	for name, early := range map[string]bool{"1-RTT": false, "0-RTT": true} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoints(t, tls.VersionTLS13)
+			e.server.NextProtos, e.client.NextProtos = []string{quicProtocol}, []string{quicProtocol}
+			e.client.ClientSessionCache = nil
+			addr := serveQUIC(t, e, &quic.Config{Allow0RTT: early})
+			clients, err := halfshake.New(halfshake.Config{Mode: halfshake.ModeClient, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer clients.Close()
+			config, err := clients.ClientConfig(e.client, addr.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			sessions := &notifyingCache{config.ClientSessionCache, make(chan struct{}, 16)}
+			config.ClientSessionCache = sessions
+			client := &quicClient{config: config, dial: quic.DialAddrEarly, sessions: sessions}
+			for i := range 4 {
+				if resumed := client.connect(t, addr).DidResume; resumed != (i > 0) {
+					t.Errorf("connection %d: resumed is %t", i+1, resumed)
+				}
+			}
+			if want := map[bool]int{true: 3}[early]; client.early != want {
+				t.Errorf("early data was taken %d times, want %d", client.early, want)
+			}
+			if st := clients.Stats(); st.Hits != 3 || st.Connect != 4 || st.ConnectGood != 4 {
+				t.Errorf("counters: %+v", st)
+			}
 		})
 	}
 }
