@@ -49,7 +49,7 @@ func readDER(data []byte) (*Session, error) {
 func readPEM(data []byte) ([]*Session, error) {
 	all, err := sslsession.ParsePEM(data)
 	if err != nil {
-		return nil, plain(err)
+		return nil, plainPEM(err)
 	}
 	sessions := make([]*Session, len(all))
 	for i, ssl := range all {
@@ -61,6 +61,12 @@ func readPEM(data []byte) ([]*Session, error) {
 // plain returns an error of package sslsession without its prefix, because the command adds
 // its own.
 func plain(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "sslsession: ", "")) }
+
+// plainPEM is plain for an error that may have two offsets: a block's in the file, and a
+// field's in the block.
+func plainPEM(err error) error {
+	return plain(errors.New(strings.Replace(err.Error(), "sslsession: at byte", "in its DER, at byte", 1)))
+}
 
 // isText reports whether data has no control characters that text does not have. The
 // INTEGER of 1 at the beginning of a session in DER has one.

@@ -65,7 +65,7 @@ func (s *Session) rows(secrets bool, now time.Time) []row {
 // scope of a Cache.
 func (s *Session) origin() []row {
 	if s.own == nil {
-		return []row{{"session id context", context(s.ssl.IDContext)}}
+		return []row{{"session id context", contextText(s.ssl.IDContext)}}
 	}
 	scope := s.own.Scope()
 	return []row{
@@ -139,8 +139,8 @@ func (s *Session) group() string {
 	return groupName(s.ssl.Group)
 }
 
-// context shows a session id context, which is often text.
-func context(b []byte) string {
+// contextText shows a session id context, which is often text.
+func contextText(b []byte) string {
 	if s := string(b); len(b) > 0 && printable(s) == s {
 		return fmt.Sprintf("%s (%q)", digits(b), s)
 	}
