@@ -126,7 +126,7 @@ func readStoreFile(path string, keys *external.KeyRing) ([]*inspect.Session, int
 	}
 	sessions, foreign, err := inspect.ReadStore(path, keys)
 	if err != nil {
-		return nil, 0, errors.New(strings.TrimPrefix(err.Error(), "boltstore: "))
+		return nil, 0, errors.New(strings.TrimPrefix(err.Error(), "boltstore: read "+path+": "))
 	}
 	if len(sessions) == 0 && foreign > 0 {
 		return nil, 0, fmt.Errorf("its sessions (%d) are sealed under other keys than those of --fleet-key", foreign)

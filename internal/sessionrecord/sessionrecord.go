@@ -67,8 +67,11 @@ func Parse(record []byte) (State, error) {
 	state := r.state()
 	r.fields()
 	r.checksum()
-	if r.err != nil {
+	switch {
+	case r.err != nil:
 		return State{}, r.err
+	case r.value != nil:
+		return State{}, r.value
 	}
 	return state, nil
 }
@@ -78,6 +81,10 @@ type reader struct {
 	all  []byte
 	rest cryptobyte.String // the unread end of all
 	err  *SyntaxError
+
+	// value is the first value that makes no sense. It counts only under a checksum that
+	// matches: otherwise the value is not what was written.
+	value *SyntaxError
 }
 
 func (r *reader) offset() int { return len(r.all) - len(r.rest) }
@@ -85,6 +92,12 @@ func (r *reader) offset() int { return len(r.all) - len(r.rest) }
 func (r *reader) fail(offset int, field, problem string, args ...any) {
 	if r.err == nil {
 		r.err = &SyntaxError{field, offset, fmt.Sprintf(problem, args...)}
+	}
+}
+
+func (r *reader) doubt(offset int, field, problem string) {
+	if r.value == nil {
+		r.value = &SyntaxError{field, offset, problem}
 	}
 }
 
@@ -140,11 +153,11 @@ func (r *reader) times() {
 	created, expires, limit := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])
 	switch {
 	case expires > maxSecond || limit > math.MaxInt64:
-		r.fail(at+8, "expiry", "is out of range")
+		r.doubt(at+8, "expiry", "is out of range")
 	case created > expires:
-		r.fail(at, "creation time", "is later than the expiry")
+		r.doubt(at, "creation time", "is later than the expiry")
 	case limit != 0 && limit < expires:
-		r.fail(at+16, "limit of the expiry", "is earlier than the expiry")
+		r.doubt(at+16, "limit of the expiry", "is earlier than the expiry")
 	}
 }
 
@@ -165,9 +178,9 @@ func (r *reader) fields() {
 		case !list.ReadUint16(&kind) || !list.ReadUint16LengthPrefixed(&data):
 			r.fail(at, "optional field", "goes beyond the list of fields")
 		case int(kind) <= last:
-			r.fail(at, "optional field", "is out of order")
+			r.doubt(at, "optional field", "is out of order")
 		case kind == fieldData && (data.Empty() || len(data) > maxDataSize):
-			r.fail(at, "application data", "has %d bytes; it has 1 to %d", len(data), maxDataSize)
+			r.doubt(at, "application data", fmt.Sprintf("has %d bytes; it has 1 to %d", len(data), maxDataSize))
 		}
 		last = int(kind)
 	}
