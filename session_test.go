@@ -145,6 +145,8 @@ func TestFields(t *testing.T) {
 		{"\x00\x01\x00", false},
 		{"\x00\x01\x00\x00\x00\x01\x00\x00", false},
 		{"\x00\x02\x00\x00\x00\x01\x00\x00", false},
+		{"\x00\x03\x00\x00\x00\x03\x00\x00", false},
+		{"\x00\x03\x00\x00\x00\x02\x00\x00", false},
 	} {
 		s.fields = []byte(test.fields)
 		data := must(s.MarshalBinary())(t)
