@@ -1,10 +1,8 @@
 package halfshake
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/sessioncache"
+	"github.com/halfshake/halfshake/internal/sessionref"
 	"github.com/halfshake/halfshake/internal/sessionstate"
 )
 
@@ -69,12 +68,7 @@ func (s *Session) ID() []byte { return []byte(s.id) }
 // first 16 hexadecimal digits of a digest of the id.
 func (s *Session) Ref() string { return refOf(s.id) }
 
-func refOf(id string) string {
-	h := sha256.New()
-	io.WriteString(h, "halfshake session ref\x00")
-	io.WriteString(h, id)
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
+func refOf(id string) string { return sessionref.Of(id) }
 
 // Created returns when the session was established, or last used under
 // [ModeUpdateTime], in whole seconds.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/sessionrecord"
 )
 
 func TestSessionEncoding(t *testing.T) {
@@ -58,12 +60,17 @@ func TestParseSessionIsStrict(t *testing.T) {
 		"an id of 33 bytes":          func(s *Session) { s.id = strings.Repeat("x", 33) },
 		"expires before it is made":  func(s *Session) { s.expires = s.created - 1 },
 		"expires at the end of time": func(s *Session) { s.expires = math.MaxInt64 },
+		"a limit before its expiry":  func(s *Session) { s.limit = s.expires - 1 },
 		"no state":                   func(s *Session) { s.state = nil },
 	} {
 		bad := *good
 		change(&bad)
-		if _, err := ParseSession(must(bad.MarshalBinary())(t)); !errors.Is(err, ErrBadSession) {
+		data := must(bad.MarshalBinary())(t)
+		if _, err := ParseSession(data); !errors.Is(err, ErrBadSession) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := sessionrecord.Parse(data); err == nil {
+			t.Errorf("%s: package sessionrecord accepts it", name)
 		}
 	}
 	data := must(good.MarshalBinary())(t)
@@ -86,6 +93,43 @@ func TestFlippedBit(t *testing.T) {
 	}
 }
 
+// TestRecordErrors damages a record at every byte, and checks that package sessionrecord
+// accepts what ParseSession does, and otherwise names the field.
+func TestRecordErrors(t *testing.T) {
+	c := newCache(t, Config{})
+	good := must(testSession(c, 10).MarshalBinary())(t)
+	state, err := sessionrecord.Parse(good)
+	if want := testSession(c, 10).state; err != nil || len(state.Bytes) != len(want) || !bytes.Equal(good[state.Offset:][:len(want)], state.Bytes) {
+		t.Fatalf("the state in a good record: %v, %v", state, err)
+	}
+	wrong := func(data []byte) *sessionrecord.SyntaxError {
+		t.Helper()
+		_, parsed := ParseSession(data)
+		_, err := sessionrecord.Parse(data)
+		problem, _ := errors.AsType[*sessionrecord.SyntaxError](err)
+		if (parsed == nil) != (err == nil) || problem == nil || problem.Field == "" || problem.Offset > len(data) {
+			t.Fatalf("%d bytes: ParseSession says %v, Parse %v", len(data), parsed, err)
+		}
+		return problem
+	}
+	seen := make(map[string]int)
+	for i := range good {
+		seen[wrong(good[:i]).Field]++
+		data := bytes.Clone(good)
+		data[i] ^= 0x40
+		wrong(data)
+	}
+	for field, size := range map[string]int{"format": 4, "lineage": 16, "times": 24, "scope": 32, "checksum": 4} {
+		if seen[field] != size {
+			t.Errorf("%d cuts are in the field %s; it has %d bytes", seen[field], field, size)
+		}
+	}
+	if got := wrong(append(bytes.Clone(good), 0)); got.Offset != len(good) {
+		t.Errorf("a byte at the end: %v", got)
+	}
+	wrong(make([]byte, MaxSessionSize+1))
+}
+
 // Fields of kinds that nobody knows yet come back as they were. They are in ascending
 // order, each once.
 func TestFields(t *testing.T) {
@@ -101,12 +145,15 @@ func TestFields(t *testing.T) {
 		{"\x00\x01\x00", false},
 		{"\x00\x01\x00\x00\x00\x01\x00\x00", false},
 		{"\x00\x02\x00\x00\x00\x01\x00\x00", false},
+		{"\x00\x03\x00\x00\x00\x03\x00\x00", false},
+		{"\x00\x03\x00\x00\x00\x02\x00\x00", false},
 	} {
 		s.fields = []byte(test.fields)
 		data := must(s.MarshalBinary())(t)
 		again, err := ParseSession(data)
-		if good := err == nil; good != test.good {
-			t.Errorf("%q: %v", test.fields, err)
+		_, problem := sessionrecord.Parse(data)
+		if good := err == nil; good != test.good || good != (problem == nil) {
+			t.Errorf("%q: %v, and package sessionrecord says %v", test.fields, err, problem)
 		} else if good && !bytes.Equal(must(again.MarshalBinary())(t), data) {
 			t.Errorf("%q did not come back", test.fields)
 		}
@@ -151,6 +198,9 @@ func FuzzParseSessionReencodes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := ParseSession(data)
+		if _, problem := sessionrecord.Parse(data); (problem == nil) != (err == nil) {
+			t.Fatalf("package sessionrecord says %v, ParseSession %v", problem, err)
+		}
 		if err != nil {
 			return
 		}

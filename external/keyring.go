@@ -92,6 +92,18 @@ func (r *KeyRing) latest(now time.Time) (keys []*fleetKey) {
 // Made reports whether the id was made under one of the keys.
 func (r *KeyRing) Made(id []byte) bool { return r.maker(id) != nil }
 
+// Open opens a value from a [Store], for programs that show what a store contains. It does
+// not say whether the session was removed. It returns nil if the value was sealed under
+// none of the keys, or under another store key.
+func (r *KeyRing) Open(key Key, value []byte) *halfshake.Session {
+	for i := len(r.keys) - 1; i >= 0; i-- {
+		if s := openSession(&r.keys[i], key, value); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
 // endedWithout reports whether next lacks a key that has been in force at now. If so, any
 // lineage that began earlier than before may include a session made under that key.
 // before is when the last such key was succeeded.

@@ -215,3 +215,32 @@ func FuzzKeyFile(f *testing.F) {
 		}
 	})
 }
+
+// TestKeyRingOpens opens a value that was sealed under the older of two keys, and nothing
+// that was moved, changed or sealed under another ring.
+func TestKeyRingOpens(t *testing.T) {
+	older := testKeys(noon)
+	ring, err := older.Rotate(noon, noon.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordKeys(ring)
+	k := &older.keys[0]
+	id := k.newID()
+	record, err := SessionOf(t, id, lineageAt(noon), halfshake.ScopeID{}, false).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := k.seal(k.name(id), record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := ring.Open(k.name(id), value); s == nil || !bytes.Equal(s.ID(), id) {
+		t.Errorf("opened: %v", s)
+	}
+	changed := bytes.Clone(value)
+	changed[len(changed)-1] ^= 1
+	if ring.Open(k.name(k.newID()), value) != nil || ring.Open(k.name(id), changed) != nil || testKeys(noon).Open(k.name(id), value) != nil {
+		t.Error("a value opens that was moved, changed, or sealed under another ring")
+	}
+}

@@ -42,6 +42,8 @@ func (w withoutLeaks) Run() int {
 //	ca NAME                  make an authority, NAME.pem
 //	cert CA NAME             have it sign a certificate, NAME.pem and NAME.key: a
 //	                         client's if the name says so, else localhost's
+//	session NAME             write a session as NAME.der and as NAME.record
+//	hides FILE…              the last command has shown no secret of these files
 //	selfsigned [-from DURATION] [-until DURATION] [-key NAME] [-client] [-nameless] NAME
 //	                         make a certificate for localhost, NAME.pem and NAME.key,
 //	                         valid from and until a time from now, of another's key,
@@ -77,6 +79,8 @@ func TestScripts(t *testing.T) {
 			"cert":     makeCert,
 
 			"selfsigned": selfSigned,
+			"session":    writeSession,
+			"hides":      hides,
 		},
 	})
 }

@@ -50,12 +50,17 @@ type checker struct {
 	stack [][]byte // a buffer for each level of the tree
 	found *contents
 	ours  bool // the file has this package's format
+	visit func(id, record)
 }
 
 // check reads all of f. It returns a damage if any byte that matters differs from what
 // this version of the package would write.
-func check(f *os.File) (*contents, error) {
-	c := &checker{f: f, found: &contents{index: newIndex()}}
+func check(f *os.File) (*contents, error) { return checkEach(f, func(id, record) {}) }
+
+// checkEach is check, and calls visit with each session before it knows whether the rest of
+// the file is intact. The record is valid only during the call.
+func checkEach(f *os.File, visit func(id, record)) (*contents, error) {
+	c := &checker{f: f, found: &contents{index: newIndex()}, visit: visit}
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
 		return c.found, err
@@ -183,6 +188,7 @@ func (c *checker) sessions(class external.Class) leafFunc {
 			return damaged("a session is stored twice")
 		}
 		c.found.index.put(e.key(), slot{e.expires(), e.serial(), uint16(len(value)), class})
+		c.visit(e, value)
 		return nil
 	}
 }

@@ -15,5 +15,8 @@ func lock(*os.File) error {
 	return fmt.Errorf("%w on %s: use another store", errors.ErrUnsupported, runtime.GOOS)
 }
 
+// lockShared fails, because lock does.
+func lockShared(f *os.File) error { return lock(f) }
+
 // ownerOf returns this user, because file ownership is not checked on this platform.
 func ownerOf(os.FileInfo) int { return os.Geteuid() }

@@ -31,6 +31,18 @@ func lock(f *os.File) error {
 
 func flock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
+// lockShared locks f against Open, but not against other readers.
+func lockShared(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return fmt.Errorf("a server has it open (fuser %s names the process): stop the server first", f.Name())
+	case err != nil:
+		return fmt.Errorf("it cannot be locked: %w: copy it to a local disk", err)
+	}
+	return nil
+}
+
 // ownerOf returns the id of the user who owns a file.
 func ownerOf(info os.FileInfo) int {
 	return int(info.Sys().(*syscall.Stat_t).Uid)
