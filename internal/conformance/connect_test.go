@@ -191,6 +191,9 @@ func (s *service) run(open opener) {
 		defer s.conn.Close()
 		err = s.serve()
 	}
+	if err != nil {
+		s.far.Close() // crypto/tls does not always send an alert
+	}
 	s.handshaken <- err
 	how, ok := <-s.end
 	if !ok {

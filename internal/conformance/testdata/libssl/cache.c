@@ -88,8 +88,9 @@ static void create(const char *name)
 		die("SSL_CTX_new failed");
 	load(c->ctx);
 	trust(c->ctx, "clients");
-	/* As crypto/tls does. "server tickets=2" is libssl's default. */
+	/* As in crypto/tls and in a Cache. "server tickets=2" and "timeout 0" are libssl's defaults. */
 	SSL_CTX_set_num_tickets(c->ctx, 1);
+	SSL_CTX_set_timeout(c->ctx, 300);
 	if (strcmp(protocol, "tls1.2-ticket") != 0)
 		SSL_CTX_set_options(c->ctx, SSL_OP_NO_TICKET);
 	SSL_CTX_set_tlsext_servername_callback(c->ctx, on_servername);
