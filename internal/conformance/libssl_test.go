@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func newRunner(t *testing.T) (r runner, missing string) {
 	}
 	// -rdynamic: libssl must find the program's clock before the C library's.
 	args := append([]string{"-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations",
-		"-O1", "-rdynamic", "-o", r.path}, sources...)
+		"-rdynamic", "-o", r.path}, sources...)
 	if out, err := exec.Command(cc, append(args, "-lssl", "-lcrypto")...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cc, err, out)
 	}
@@ -82,54 +83,73 @@ func writeCertificates(t *testing.T, dir string) {
 	write("others.pem", "CERTIFICATE", otherCA.Cert.Raw)
 }
 
-// record runs a scenario against libssl with each of its protocols.
-func (r runner) record(s *Scenario) (File, error) {
-	f := make(File)
-	for _, protocol := range s.Protocols {
-		var err error
-		if f[protocol], err = r.run(s, protocol); err != nil {
-			return nil, fmt.Errorf("%s, %s: %w", s.Name, protocol, err)
-		}
-	}
-	return f, nil
+// A job is one scenario with one protocol.
+type job struct {
+	scenario *Scenario
+	protocol string
 }
 
-func (r runner) run(s *Scenario, protocol string) (Recording, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	var commands, stderr bytes.Buffer
-	for _, step := range s.Steps {
-		fmt.Fprintln(&commands, step)
-	}
-	cmd := exec.CommandContext(ctx, r.path, protocol, r.certificates, strconv.FormatInt(time.Now().Unix(), 10))
-	cmd.Stdin, cmd.Stderr = &commands, &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%w after\n%s%s", err, out, &stderr)
-	}
-	return ParseRecording(string(out))
-}
-
-// recordAll records every scenario, several at a time.
+// recordAll records every scenario with each of its protocols.
 func (r runner) recordAll(t *testing.T, scenarios []*Scenario) map[string]File {
 	t.Helper()
-	files := make(map[string]File)
+	shares := make([][]job, runtime.NumCPU())
+	files, n := make(map[string]File), 0
+	for _, s := range scenarios {
+		files[s.Name] = make(File)
+		for _, protocol := range s.Protocols {
+			shares[n%len(shares)] = append(shares[n%len(shares)], job{s, protocol})
+			n++
+		}
+	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 4)
-	for _, s := range scenarios {
-		slots <- struct{}{}
+	for _, share := range shares {
 		wg.Go(func() {
-			defer func() { <-slots }()
-			f, err := r.record(s)
-			mu.Lock()
-			defer mu.Unlock()
+			recordings, err := r.run(share)
 			if err != nil {
 				t.Error(err)
 			}
-			files[s.Name] = f
+			mu.Lock()
+			defer mu.Unlock()
+			for i, recording := range recordings {
+				files[share[i].scenario.Name][share[i].protocol] = recording
+			}
 		})
 	}
 	wg.Wait()
 	return files
+}
+
+// run runs one process for a list of jobs. If it fails, the error has the output of the
+// job that made it fail.
+func (r runner) run(jobs []job) ([]Recording, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var commands, stderr bytes.Buffer
+	for _, j := range jobs {
+		fmt.Fprintf(&commands, "begin %s %d\n", j.protocol, len(j.scenario.Steps))
+		for _, step := range j.scenario.Steps {
+			fmt.Fprintln(&commands, step)
+		}
+	}
+	cmd := exec.CommandContext(ctx, r.path, r.certificates, strconv.FormatInt(time.Now().Unix(), 10))
+	cmd.Stdin, cmd.Stderr = &commands, &stderr
+	out, err := cmd.Output()
+	texts := strings.Split("\n"+string(out), "\nbegin\n")[1:]
+	if err != nil || len(texts) != len(jobs) {
+		if len(texts) == 0 {
+			return nil, fmt.Errorf("the runner of libssl: %w\n%s", err, &stderr)
+		}
+		at, last := jobs[len(texts)-1], texts[len(texts)-1]
+		return nil, fmt.Errorf("%s, %s: %w after\n%s\n%s", at.scenario.Name, at.protocol, err, last, &stderr)
+	}
+	var all []Recording
+	for i, text := range texts {
+		recording, err := ParseRecording(strings.TrimSuffix(text, "\n") + "\n")
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", jobs[i].scenario.Name, err)
+		}
+		all = append(all, recording)
+	}
+	return all, nil
 }

@@ -1,5 +1,7 @@
 /* Reads commands from standard input, one a line, and prints what each does. */
 #include "runner.h"
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct cache *cache;
 const char *protocol, *certificates;
@@ -110,24 +112,61 @@ void run_then(struct action *a)
 	depth--;
 }
 
+/* play runs the lines of one scenario, in a process of its own. */
+static void play(char (*lines)[MAX_LINE], int n)
+{
+	char *words[] = {"cache", "a"};
+	do_cache(words, 2);
+	for (int i = 0; i < n; i++) {
+		printf("> %s\n", lines[i]);
+		run(lines[i]);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+
+static void read_line(char *line)
+{
+	if (fgets(line, MAX_LINE, stdin) == NULL)
+		die("the input ends within a scenario");
+	line[strcspn(line, "\n")] = 0;
+}
+
+/* play_all reads scenarios: "begin PROTOCOL COUNT" and as many commands. A process that
+ * has loaded libssl once is forked for each. */
+static void play_all(void)
+{
+	static char lines[MAX_COMMANDS][MAX_LINE];
+	char head[MAX_LINE], name[MAX_WORD];
+	int n, status;
+	while (fgets(head, sizeof head, stdin) != NULL) {
+		if (sscanf(head, "begin %63s %d", name, &n) != 2 || n < 0 || n > MAX_COMMANDS)
+			die("not the beginning of a scenario: %s", head);
+		for (int i = 0; i < n; i++)
+			read_line(lines[i]);
+		printf("begin\n");
+		fflush(stdout);
+		protocol = name;
+		pid_t child = fork();
+		if (child == 0)
+			play(lines, n);
+		if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			die("the scenario failed");
+	}
+}
+
 int main(int argc, char **argv)
 {
-	char line[MAX_LINE], *words[] = {"cache", "a"};
 	if (argc == 2 && strcmp(argv[1], "version") == 0) {
 		puts(OpenSSL_version(OPENSSL_VERSION_STRING));
 		return 0;
 	}
-	if (argc != 4)
-		die("usage: runner PROTOCOL CERTIFICATES START < COMMANDS");
-	protocol = argv[1];
-	certificates = argv[2];
-	clock_start(atol(argv[3]));
+	if (argc != 3)
+		die("usage: runner CERTIFICATES START < SCENARIOS");
+	certificates = argv[1];
+	clock_start(atol(argv[2]));
 	clock_probe();
-	do_cache(words, 2);
-	while (fgets(line, sizeof line, stdin) != NULL) {
-		line[strcspn(line, "\n")] = 0;
-		printf("> %s\n", line);
-		run(line);
-	}
+	SSL_CTX_free(SSL_CTX_new(TLS_method())); /* loads what every scenario needs */
+	play_all();
 	return 0;
 }

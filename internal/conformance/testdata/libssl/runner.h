@@ -11,7 +11,8 @@
 
 #define MAX_WORDS 24
 #define MAX_WORD 64
-#define MAX_LINE 1024
+#define MAX_LINE 512
+#define MAX_COMMANDS 400
 
 /* An action says what a callback does, and a command that it runs once. */
 struct action {
