@@ -41,6 +41,8 @@ func init() { // because some commands run others
 		"counters":   (*world).counters,
 		"list":       (*world).list,
 		"session":    (*world).session,
+		"annotate":   func(w *world, words []string) { w.current.annotation = words[1] },
+		"data":       func(w *world, words []string) { w.say("data %s", w.argument(words[1:]).Data()) },
 		"free":       func(w *world, _ []string) { w.current.cache.Close() },
 		"advance":    func(w *world, words []string) { w.advance(seconds(words[1])) },
 		"await":      (*world).await,

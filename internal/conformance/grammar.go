@@ -16,6 +16,7 @@ var usages = []string{
 	"server [verify=none|request|require] [trust=clients|others] [suites=SUITES] [max=1.2|1.3] [groups=GROUPS] [tickets=COUNT] [early-data=COUNT] [alpn=PROTOCOLS]",
 	"servername NAME NAME",
 	"scope NAME",
+	"annotate NAME",
 
 	// Clients and their connections.
 	"client NAME [version=1.2|1.3|any] [name=NAME] [suites=SUITES] [groups=GROUPS] [alpn=PROTOCOLS] [certificate=yes] [ems=yes|no]",
@@ -49,6 +50,8 @@ var usages = []string{
 	"counters",
 	"list",
 	"session SESSION",
+	"data SESSION",
+	"data copy SESSION",
 	"free",
 
 	// The clock, and work in the background.

@@ -24,6 +24,7 @@ type server struct {
 
 	onNew, onGet, onRemove, onHello action
 	ids                             []string
+	annotation                      string
 
 	open   opener // for the configuration as it is; nil after a change
 	closer func()
@@ -60,6 +61,9 @@ func (w *world) makeCache(name, scope string) {
 	}
 	if w.scenario.uses("ids") {
 		cfg.Callbacks.NewID = s.newID
+	}
+	if w.scenario.uses("annotate") {
+		cfg.Annotate = func(halfshake.ConnInfo, *halfshake.Session) []byte { return []byte(s.annotation) }
 	}
 	cache, err := halfshake.New(cfg)
 	if err != nil {

@@ -118,6 +118,16 @@ static void do_session(const char *name)
 		    clock_offset(SSL_SESSION_get_time(s) + SSL_SESSION_get_timeout(s)));
 }
 
+static void do_data(char **words, int n)
+{
+	void *data = NULL;
+	size_t len = 0;
+	SSL_SESSION *s = session_argument(words + 1, n - 1);
+	SSL_SESSION_get0_ticket_appdata(s, &data, &len);
+	say("data %.*s", (int)len, len > 0 ? (const char *)data : "");
+	SSL_SESSION_free(s);
+}
+
 static void do_add(char **words, int n)
 {
 	SSL_SESSION *s = session_argument(words + 1, n - 1);
@@ -160,6 +170,10 @@ int do_api(char **words, int n)
 		do_list();
 	else if (strcmp(verb, "session") == 0)
 		do_session(words[1]);
+	else if (strcmp(verb, "data") == 0)
+		do_data(words, n);
+	else if (strcmp(verb, "annotate") == 0)
+		snprintf(cache->annotation, sizeof cache->annotation, "%s", words[1]);
 	else if (strcmp(verb, "scope") == 0)
 		do_scope(words[1]);
 	else if (strcmp(verb, "advance") == 0)

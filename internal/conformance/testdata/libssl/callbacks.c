@@ -4,11 +4,22 @@
 
 static int count(const struct cache *c) { return (int)SSL_CTX_sess_number(c->ctx); }
 
+/* annotate attaches the application's data to a session that has none. */
+static void annotate(SSL_SESSION *s, const char *text)
+{
+	void *data = NULL;
+	size_t len = 0;
+	SSL_SESSION_get0_ticket_appdata(s, &data, &len);
+	if (len == 0 && text[0] != 0 && !SSL_SESSION_set1_ticket_appdata(s, text, strlen(text)))
+		die("SSL_SESSION_set1_ticket_appdata failed");
+}
+
 static int on_new(SSL *ssl, SSL_SESSION *s)
 {
 	struct cache *c = cache_of(ssl);
 	hold(s);
 	tally.calls_new++;
+	annotate(s, c->annotation);
 	say("new %s number=%d", name_of_session(s), count(c));
 	if (strstr(c->on_new.what, "store") != NULL)
 		store_put(s);

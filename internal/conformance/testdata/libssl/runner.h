@@ -27,7 +27,7 @@ struct cache {
 	struct cache *switch_to;
 	unsigned char alpn[MAX_WORD];
 	unsigned int alpn_len;
-	char ids[MAX_WORD];
+	char ids[MAX_WORD], annotation[MAX_WORD];
 	int id_len;
 };
 
