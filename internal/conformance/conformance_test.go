@@ -3,6 +3,7 @@ package conformance
 import (
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,13 +50,7 @@ func loadScenarios(t testing.TB) []*Scenario {
 
 // TestLibssl holds that the libssl at hand behaves as its recordings say.
 func TestLibssl(t *testing.T) {
-	r, missing := newRunner(t)
-	if missing != "" {
-		if os.Getenv("CI") == "true" || *update {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	r := newRunnerOrSkip(t)
 	scenarios := loadScenarios(t)
 	files := r.recordAll(t, scenarios)
 	if *update {
@@ -71,6 +66,28 @@ func TestLibssl(t *testing.T) {
 		if got := files[s.Name]; got.String() != want.String() {
 			t.Errorf("%s: libssl %s no longer does what was recorded; run with -update and look at the change\nrecorded:\n%s\nnow:\n%s", s.Name, r.version, want, got)
 		}
+	}
+}
+
+func newRunnerOrSkip(t *testing.T, definitions ...string) runner {
+	t.Helper()
+	r, missing := newRunner(t, definitions...)
+	if missing != "" {
+		if os.Getenv("CI") == "true" || *update {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	return r
+}
+
+// TestClockProbe holds that the program stops if libssl does not use its clock: here the
+// functions that should stand before the C library's have other names.
+func TestClockProbe(t *testing.T) {
+	r := newRunnerOrSkip(t, "-Dtime=other_time", "-Dgettimeofday=other_gettimeofday", "-Dclock_gettime=other_clock_gettime")
+	out, err := exec.Command(r.path, r.certificates, "1000").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "libssl does not use the clock of this program") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

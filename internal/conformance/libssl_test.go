@@ -24,13 +24,17 @@ type runner struct {
 	version            string // of the libssl that it uses
 }
 
-// newRunner builds the program, or returns a sentence that says why that is impossible.
-func newRunner(t *testing.T) (r runner, missing string) {
-	t.Helper()
-	cc := os.Getenv("CC")
-	if cc == "" {
-		cc = "gcc"
+func compiler() string {
+	if cc := os.Getenv("CC"); cc != "" {
+		return cc
 	}
+	return "gcc"
+}
+
+// newRunner builds the program, with definitions for the preprocessor, or returns a sentence that says why that is impossible.
+func newRunner(t *testing.T, definitions ...string) (r runner, missing string) {
+	t.Helper()
+	cc := compiler()
 	if _, err := exec.LookPath(cc); err != nil {
 		return r, "there is no C compiler"
 	}
@@ -41,16 +45,7 @@ func newRunner(t *testing.T) (r runner, missing string) {
 	}
 	dir := t.TempDir()
 	r = runner{path: filepath.Join(dir, "runner"), certificates: dir}
-	sources, err := filepath.Glob("testdata/libssl/*.c")
-	if err != nil || len(sources) == 0 {
-		t.Fatalf("no C sources: %v", err)
-	}
-	// -rdynamic: libssl must find the program's clock before the C library's.
-	args := append([]string{"-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations",
-		"-rdynamic", "-o", r.path}, sources...)
-	if out, err := exec.Command(cc, append(args, "-lssl", "-lcrypto")...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cc, err, out)
-	}
+	r.build(t, cc, definitions...)
 	out, err := exec.Command(r.path, "version").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +53,22 @@ func newRunner(t *testing.T) (r runner, missing string) {
 	r.version = strings.TrimSpace(string(out))
 	writeCertificates(t, dir)
 	return r, ""
+}
+
+// build compiles the program.
+func (r runner) build(t *testing.T, cc string, definitions ...string) {
+	t.Helper()
+	sources, err := filepath.Glob("testdata/libssl/*.c")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no C sources: %v", err)
+	}
+	// -rdynamic: libssl must find the program's clock before the C library's.
+	args := append([]string{"-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations",
+		"-rdynamic", "-o", r.path}, definitions...)
+	args = append(append(args, sources...), "-lssl", "-lcrypto")
+	if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cc, err, out)
+	}
 }
 
 func writeCertificates(t *testing.T, dir string) {
