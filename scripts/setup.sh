@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 # command or the path of a file, Debian package, what needs it
 peers='gcc gcc,libc6-dev the race detector
 openssl openssl the OpenSSL client tests
-/usr/include/openssl/ssl.h libssl-dev the tests with a C server
+/usr/include/openssl/ssl.h libssl-dev the tests with a C server and the comparison with libssl
 curl curl the curl tests
 gnutls-cli gnutls-bin the GnuTLS client tests
 node nodejs the Node.js client tests
