@@ -229,8 +229,8 @@ func (w *world) forge(words []string) {
 }
 
 // withoutEMS takes the extended master secret out of the ClientHello that is written
-// first. Only a handshake that the server aborts can tell no difference: the two sides
-// no longer agree on what was said.
+// first. It serves only handshakes that the server aborts: later the two sides would not
+// agree on what was said.
 type withoutEMS struct {
 	net.Conn
 	written bool

@@ -14,8 +14,7 @@ import (
 	"github.com/halfshake/halfshake"
 )
 
-// commands carries out each command against a Cache. Package conformance has checked the
-// words.
+// commands carries out each command against a Cache. Parse has checked their words.
 var commands map[string]func(*world, []string)
 
 func init() { // because some commands run others

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,19 +77,10 @@ func (w *world) connectOnce(words []string) {
 	if name := w.learn(adopted); adopted != nil {
 		w.holdCached(s, name, served.conn)
 	}
-	if !contains(words, "keep") {
+	if !slices.Contains(words, "keep") {
 		c.session = adopted
 	}
 	served.finish(option(words, "close"), near, ours)
-}
-
-func contains(words []string, word string) bool {
-	for _, one := range words {
-		if one == word {
-			return true
-		}
-	}
-	return false
 }
 
 // holdCached keeps the session that the server's application can get at.

@@ -22,6 +22,10 @@
 // that does not exist. [Parse] reads a scenario; its grammar is the list of usages in
 // grammar.go.
 //
+// A scenario whose commands have changed, or a new libssl, needs a new recording:
+//
+//	go test ./internal/conformance -run TestLibssl -update
+//
 // Sessions are called s1, s2 and so on in the order in which their ids appear. number= is
 // how many sessions the internal cache holds at that moment.
 package conformance

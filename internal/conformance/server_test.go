@@ -99,7 +99,7 @@ func (s *server) reopen() {
 // number is what callbacks print: the sessions in the internal cache at that moment.
 func (s *server) number() int { return int(s.cache.Stats().Number) }
 
-// current returns the configuration in force.
+// currentConfig returns the configuration as it is, with what GetConfigForClient answers.
 func (s *server) currentConfig() *tls.Config {
 	config := s.config.Clone()
 	if s.onHello.words == nil && s.switchTo == nil {
