@@ -100,10 +100,11 @@ func exchange(c conn) error {
 	if err := c.HandshakeContext(context.Background()); err != nil {
 		return err
 	}
-	if _, err := c.Write([]byte{1}); err != nil {
-		return err
+	_, writeErr := c.Write([]byte{1})
+	_, err := io.ReadFull(c, make([]byte, 1)) // even if the server is gone: it may have sent an alert
+	if writeErr != nil && alertIn(err) == "" {
+		return writeErr
 	}
-	_, err := io.ReadFull(c, make([]byte, 1))
 	return err
 }
 
