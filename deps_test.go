@@ -373,12 +373,31 @@ var testName = regexp.MustCompile(`\b(Test|Fuzz)[A-Z]\w+`)
 
 var functionName = regexp.MustCompile(`\b(SSL|PEM|d2i|i2d)_\w+`)
 
-// checkRow checks the answer of a row that has a number.
+// scenarioNames finds the scenarios that a row names, at its end.
+var scenarioNames = regexp.MustCompile(`\[([a-z0-9-]+(?:, [a-z0-9-]+)*)\]$`)
+
+// checkRow checks a row that has a number: its answer, and that what it names exists.
+// TestDocsNameTests checks the tests, and internal/conformance runs every scenario.
 func checkRow(t *testing.T, where string, cells []string) {
 	t.Helper()
 	answers := []string{"same", "different", "n.a."}
-	if _, err := strconv.Atoi(cells[0]); err == nil && !slices.Contains(answers, cells[1]) {
+	if _, err := strconv.Atoi(cells[0]); err != nil {
+		return
+	}
+	if !slices.Contains(answers, cells[1]) {
 		t.Errorf("%s: row %s says %q; write one of %q", where, cells[0], cells[1], answers)
+	}
+	scenarios := scenarioNames.FindStringSubmatch(cells[2])
+	if cells[1] != "n.a." && scenarios == nil && !testName.MatchString(cells[2]) {
+		t.Errorf("%s: row %s names no test and no scenario", where, cells[0])
+	}
+	if scenarios == nil {
+		return
+	}
+	for _, name := range strings.Split(scenarios[1], ", ") {
+		if _, err := os.Stat("internal/conformance/testdata/scenarios/" + name + ".txt"); err != nil {
+			t.Errorf("%s: row %s names the scenario %s, which does not exist", where, cells[0], name)
+		}
 	}
 }
 

@@ -18,7 +18,11 @@ import (
 
 // offerPSKs is a TLS 1.3 ClientHello (RFC 8446 section 4.1.2) that proposes
 // identities, with binders of zeros: the client proves nothing.
-func offerPSKs(identities [][]byte) []byte {
+func offerPSKs(identities [][]byte) []byte { return offerPSKsIn(identities, 1) }
+
+// offerPSKsIn is offerPSKs with psk_key_exchange_modes; without modes, the extension is
+// left out.
+func offerPSKsIn(identities [][]byte, modes ...byte) []byte {
 	share, _ := ecdh.X25519().GenerateKey(rand.Reader)
 	var b cryptobyte.Builder
 	extension := func(b *cryptobyte.Builder, id uint16, body func(b *cryptobyte.Builder)) {
@@ -47,8 +51,10 @@ func offerPSKs(identities [][]byte) []byte {
 				extension(b, 43, func(b *cryptobyte.Builder) { b.AddBytes([]byte{2, 3, 4}) }) // supported_versions
 				extension(b, 10, list(uint16(tls.X25519)))
 				extension(b, 13, list(uint16(tls.ECDSAWithP256AndSHA256)))
-				extension(b, 45, func(b *cryptobyte.Builder) { b.AddBytes([]byte{1, 1}) }) // psk_dhe_ke
-				extension(b, 51, func(b *cryptobyte.Builder) {                             // key_share
+				if len(modes) > 0 {
+					extension(b, 45, func(b *cryptobyte.Builder) { b.AddBytes(append([]byte{byte(len(modes))}, modes...)) })
+				}
+				extension(b, 51, func(b *cryptobyte.Builder) { // key_share
 					b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 						b.AddUint16(uint16(tls.X25519))
 						b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(share.PublicKey().Bytes()) })
@@ -110,6 +116,22 @@ func TestReadsPerClientHello(t *testing.T) {
 		send(t, open, offerPSKs([][]byte{make([]byte, 33), make([]byte, 1000), {}}))
 		if gets != 0 {
 			t.Errorf("%s: %d reads for ids that cannot be", d.name, gets)
+		}
+	}
+}
+
+// TestPSKModes checks rows 130 and 144 of docs/openssl.md: a client that offers no usable
+// PSK mode gets no ticket, and its identities are not looked up.
+func TestPSKModes(t *testing.T) {
+	const pskKE, pskDHEKE, unknown = 0, 1, 9
+	for _, test := range []struct {
+		modes  []byte
+		usable bool
+	}{{[]byte{unknown, pskDHEKE}, true}, {[]byte{pskKE}, false}, {[]byte{unknown}, false}, {nil, false}} {
+		c := newCache(t, Config{})
+		send(t, viaConfig.open(t, c, serverConfig()), offerPSKsIn([][]byte{randomID()}, test.modes...))
+		if st := c.Stats(); st.Accept != 1 || (st.Misses == 1) != test.usable || (st.Number == 1) != test.usable {
+			t.Errorf("modes %v: %d look-ups, %d sessions", test.modes, st.Misses, st.Number)
 		}
 	}
 }
