@@ -123,3 +123,26 @@ func TestClientSessionExpires(t *testing.T) {
 		}
 	})
 }
+
+// A client's session has application data too, which its resumptions inherit beside the
+// ticket.
+func TestClientApplicationData(t *testing.T) {
+	forClients(t, func(t *testing.T, version uint16) {
+		calls := 0
+		c := newClientCache(t, Config{Annotate: func(ConnInfo, *Session) []byte { calls++; return []byte("note") }})
+		config, p := clientConfig(t, c, clientBase(version)), newPeer(serverConfig())
+		for i := range 3 {
+			if cs := p.visitOK(t, config); cs.DidResume != (i > 0) {
+				t.Errorf("connection %d: resumed %v", i+1, cs.DidResume)
+			}
+			s := onlySession(t, c)
+			again := must(ParseSession(must(s.MarshalBinary())(t)))(t)
+			if string(again.Data()) != "note" || !bytes.Equal(again.field(fieldTicket), s.field(fieldTicket)) {
+				t.Errorf("connection %d: the data is %q", i+1, again.Data())
+			}
+		}
+		if calls != 1 {
+			t.Errorf("Annotate was called %d times", calls)
+		}
+	})
+}

@@ -1,6 +1,6 @@
 // Package halfshake is a TLS session cache for servers and clients on crypto/tls: the
-// session half of OpenSSL's SSL_CTX. Clients resume after a restart, and on other machines, and the
-// server can revoke their sessions.
+// session half of OpenSSL's SSL_CTX. Clients resume after a restart, and on other
+// machines, and the server can revoke their sessions.
 //
 // Most programs need two functions. [New] makes a [Cache]; the zero [Config] has good
 // defaults. [Cache.ServerConfig] takes the server's tls.Config and returns one whose

@@ -310,3 +310,41 @@ func TestClientOffersNoDamage(t *testing.T) {
 		}
 	})
 }
+
+// Of two processes that have found the same session, one may offer it in TLS 1.3. In TLS
+// 1.2 both may.
+func TestTwoClientsFindOneSession(t *testing.T) {
+	forBothVersions(t, func(t *testing.T, version uint16) {
+		site := newClientSite(t, version, memstore.New(memstore.Config{}))
+		p := site.start()
+		var made *halfshake.Session
+		keep := p.cache.NewCallback()
+		p.cache.SetNewCallback(func(ctx context.Context, info halfshake.ConnInfo, s *halfshake.Session) bool {
+			made = s
+			return keep(ctx, info, s)
+		})
+		p.visit()
+		p.end()
+		var found []*halfshake.Session
+		var both []halfshake.Callbacks
+		for range 2 {
+			p := site.start()
+			defer p.end()
+			callbacks := p.sessions.Callbacks()
+			all, err := callbacks.Find(t.Context(), halfshake.ConnInfo{}, made.Scope())
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%d sessions found, %v", len(all), err)
+			}
+			found, both = append(found, all[0]), append(both, callbacks)
+		}
+		admitted := 0
+		for i, callbacks := range both {
+			if callbacks.Admit(t.Context(), halfshake.ConnInfo{}, found[i]) {
+				admitted++
+			}
+		}
+		if want := map[uint16]int{tls.VersionTLS12: 2, tls.VersionTLS13: 1}[version]; admitted != want {
+			t.Errorf("%d admitted, want %d", admitted, want)
+		}
+	})
+}
