@@ -15,8 +15,10 @@ FUZZTIME ?= 1m
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-test: setup check ## set-up, checks, every test with the race detector, and the search of their output for secrets
+test: setup check ## set-up, checks, every test with the race detector, the search of their output for secrets, and a little fuzzing
 	@scripts/test.sh
+	@scripts/fuzz.sh 30s ./sslsession FuzzParseReencodes ./sslsession FuzzParsePEM \
+		./internal/conformance FuzzScenario . FuzzClientHistory
 
 setup: ## install the missing TLS peers (Debian, as root); elsewhere say what is missing
 	@scripts/setup.sh
