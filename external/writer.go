@@ -28,6 +28,7 @@ type writer struct {
 	cancel   context.CancelFunc
 	lanes    [laneCount]lane
 	bytes    atomic.Int64  // of the values in the lanes
+	lost     atomic.Uint64 // puts that were dropped although their sessions are good
 	unproved chan struct{} // holds one element while puts may wait for their proof
 	closing  chan struct{} // closed by close
 	running  sync.WaitGroup
@@ -154,6 +155,15 @@ func (w *writer) abandon(op *write) {
 // drop counts a write that will not be made.
 func (w *writer) drop(op *write) {
 	if op.isPut() {
+		w.lost.Add(1)
+	}
+	w.dropNeedless(op)
+}
+
+// dropNeedless is drop for a write that nobody misses, because the session has been
+// removed or has expired.
+func (w *writer) dropNeedless(op *write) {
+	if op.isPut() {
 		w.bytes.Add(-int64(len(op.value)))
 		w.counters.putDropped.Add(1)
 	} else {
@@ -185,7 +195,7 @@ func (w *writer) carryOut(op *write) outcome {
 		w.drop(op)
 		return over
 	case time.Now().After(op.expires):
-		w.drop(op)
+		w.dropNeedless(op)
 		return settled
 	case op.isPut():
 		w.carryOutPut(op)
@@ -197,7 +207,7 @@ func (w *writer) carryOut(op *write) outcome {
 
 func (w *writer) carryOutPut(op *write) {
 	if w.removed.forbid(op.key, op.session) {
-		w.drop(op)
+		w.dropNeedless(op)
 		return
 	}
 	attempt, allowed := w.puts.allow()
@@ -276,7 +286,7 @@ func (w *writer) isClosing() bool {
 
 // close makes what is queued, for at most closeLimit, and drops the rest.
 func (w *writer) close() error {
-	dropped := w.counters.putDropped.Load()
+	lost := w.lost.Load()
 	close(w.closing)
 	for i := range w.lanes {
 		w.lanes[i].close()
@@ -288,7 +298,7 @@ func (w *writer) close() error {
 		}
 	}
 	w.cancel()
-	if n := w.counters.putDropped.Load() - dropped; n > 0 {
+	if n := w.lost.Load() - lost; n > 0 {
 		return fmt.Errorf("external: close: %d new sessions were not stored", n)
 	}
 	return nil

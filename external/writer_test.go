@@ -414,6 +414,21 @@ func TestCloseWritesTheQueue(t *testing.T) {
 	})
 }
 
+// TestCloseMissesNoRemovedSession checks that Close does not report a session as lost that
+// was removed before it was written.
+func TestCloseMissesNoRemovedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, &callStore{}, Config{})
+		f.proved = func(*halfshake.Session) bool { return false }
+		s := f.newSession(t)
+		f.put(t, s) // waits for its proof
+		f.endNow(t, halfshake.Removal{Lineage: s.Lineage()})
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestCloseDoesNotWaitForEver(t *testing.T) {
 	for _, heeds := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
