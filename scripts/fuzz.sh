@@ -32,7 +32,7 @@ fuzz_all() {
 
 (($# > 0)) || fuzz_all
 while (($# > 0)); do
-	go test -list "^${2:?usage: fuzz.sh TIME [PACKAGE TARGET]...}\$" "$1" | grep -qx "$2" || fail "$1 has no target $2"
+	go test -list "^${2:?usage: fuzz.sh TIME [PACKAGE TARGET]...}\$" "$1" | grep -x "$2" >/dev/null || fail "$1 has no target $2"
 	fuzz "$1" "$2"
 	shift 2
 done
