@@ -45,11 +45,11 @@ type Exchange struct {
 // Import converts a session from OpenSSL's. A server's session is for [Cache.Add] or the
 // result of a Get callback. A client's, with Exchange.Addr, is for Add or [Cache.Offer].
 //
-// Import returns an error for a session that this Cache could never resume,
-// or could not resume safely. For example, the session id context or server name differs, or it has a
-// lack of the extended master secret in TLS 1.2 (RFC 7627), early data, and the session of
-// the other side: only a client's has a ticket. A session that has expired converts, and
-// is then refused.
+// Import returns an error for a session that this Cache could never resume, or could not
+// resume safely. For example, the session id context or the server name differs, the
+// session allows early data, it was made in TLS 1.2 without the extended master secret (RFC
+// 7627), or it has a ticket, which only a client's session has. A session that has expired
+// converts, and is then refused.
 //
 // OpenSSL keeps only the peer's own certificate. It must verify against today's ClientCAs
 // or RootCAs without intermediates, if the configuration verifies certificates at all.
@@ -124,7 +124,7 @@ func (c *Cache) importServers(o *sslsession.Session, x Exchange) (*Session, erro
 		s.expireBy(p.serverNotAfter)
 	}
 	if o.PeerCertificate != nil {
-		leaf, err := importCertificate(o, p, state)
+		leaf, err := importCertificate(o, state, p.verifiesCertificate(), anchors{roots: p.config.ClientCAs, usage: x509.ExtKeyUsageClientAuth, now: p.now()})
 		if err != nil {
 			return nil, err
 		}
@@ -202,20 +202,20 @@ func (c *Cache) ageAllowsImport(clientCertificate bool) error {
 	return nil
 }
 
-// importCertificate verifies the client's certificate as a full handshake would, and adds
-// it to the state.
-func importCertificate(o *sslsession.Session, p policy, state *sessionstate.State) (*x509.Certificate, error) {
+// importCertificate adds the peer's certificate to the state. Where the configuration
+// verifies certificates, it is verified against a as in a full handshake.
+func importCertificate(o *sslsession.Session, state *sessionstate.State, verifies bool, a anchors) (*x509.Certificate, error) {
 	leaf, err := o.Certificate()
 	if err != nil {
 		return nil, err
 	}
 	state.Certificates = [][]byte{leaf.Raw}
-	if !p.verifiesCertificate() {
+	if !verifies {
 		return leaf, nil
 	}
-	chains, err := leaf.Verify(anchors{roots: p.config.ClientCAs, usage: x509.ExtKeyUsageClientAuth, now: p.now()}.options(nil))
+	chains, err := leaf.Verify(a.options(nil))
 	if err != nil {
-		return nil, fmt.Errorf("its client certificate does not verify without intermediates, which OpenSSL does not keep: %w", err)
+		return nil, fmt.Errorf("its peer certificate does not verify without intermediates, which OpenSSL does not keep: %w", err)
 	}
 	for _, chain := range chains {
 		state.Chains = append(state.Chains, ders(chain[1:]))
@@ -241,10 +241,10 @@ func suiteExists(version, suite uint16) bool {
 // verifyResultUnspecified is X509_V_ERR_UNSPECIFIED.
 const verifyResultUnspecified = 1
 
-// Export converts a session for C servers on OpenSSL, as a New callback does. It returns an
-// error for a session that was made under another scope, or that allows early data. The
-// intermediates of a client certificate, the lineage and the scope are lost. In TLS 1.3,
-// OpenSSL finds only sessions whose id has 32 bytes.
+// Export converts a session for C programs on OpenSSL, in a New callback for example. It
+// returns an error for a session that was made under another scope, or that allows early
+// data. The peer's intermediate certificates, the lineage and the scope are lost. In TLS
+// 1.3, OpenSSL's servers find only sessions whose id has 32 bytes.
 func (c *Cache) Export(s *Session, x Exchange) (*sslsession.Session, error) {
 	if s == nil {
 		return nil, errors.New("halfshake: export: the session is nil")
@@ -269,18 +269,13 @@ func (c *Cache) exportServers(s *Session, x Exchange) (*sslsession.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	state, err := sessionstate.Parse(s.state)
-	switch {
-	case err != nil:
-		return nil, errUndecodable
-	case state.EarlyData:
-		return nil, errEarlyData
-	case s.expires <= s.created:
-		return nil, errTooShort
-	case x.Addr != "" || s.scope != p.digest(x.ServerName):
+	if x.Addr != "" || s.scope != p.digest(x.ServerName) {
 		return nil, errors.New("it was made under another scope, server name, client-certificate policy or TrustID")
 	}
-	o := startExport(s, state, x)
+	o, _, err := startExport(s, x)
+	if err != nil {
+		return nil, err
+	}
 	o.ID = s.ID()
 	if s.serverName != "" {
 		o.ServerName = []byte(s.serverName)
@@ -290,13 +285,20 @@ func (c *Cache) exportServers(s *Session, x Exchange) (*sslsession.Session, erro
 
 var (
 	errLongContext = fmt.Errorf("Exchange.IDContext has more than %d bytes", MaxIDSize)
-	errUndecodable = errors.New("this release of Go cannot decode it")
-	errTooShort    = errors.New("it expires in the second in which it was made, and OpenSSL reads a timeout of 0 as three seconds")
 	errEarlyData   = errors.New("it allows early data (max_early_data is above 0), which two programs could use twice")
 )
 
 // startExport converts what is the same on both sides.
-func startExport(s *Session, state *sessionstate.State, x Exchange) *sslsession.Session {
+func startExport(s *Session, x Exchange) (*sslsession.Session, *sessionstate.State, error) {
+	state, err := s.decode()
+	switch {
+	case err != nil:
+		return nil, nil, errors.New("this release of Go cannot decode it")
+	case state.EarlyData:
+		return nil, nil, errEarlyData
+	case s.expires <= s.created:
+		return nil, nil, errors.New("it expires in the second in which it was made, and OpenSSL reads a timeout of 0 as three seconds")
+	}
 	o := &sslsession.Session{
 		Version: s.version, CipherSuite: s.suite, MasterKey: bytes.Clone(state.Secret),
 		Time: s.created, Timeout: s.expires - s.created, IDContext: bytes.Clone(x.IDContext),
@@ -314,5 +316,5 @@ func startExport(s *Session, state *sessionstate.State, x Exchange) *sslsession.
 			o.VerifyResult = verifyResultUnspecified
 		}
 	}
-	return o
+	return o, state, nil
 }

@@ -45,9 +45,13 @@ func (c *Cache) importClients(o *sslsession.Session, x Exchange) (*Session, erro
 		state.UseBy = uint64(s.created + min(hint, maxLifetimeHint))
 		s.expires = min(s.expires, int64(state.UseBy))
 	}
-	leaf, err := importServerCertificate(o, d, state)
+	verifies := !d.config.InsecureSkipVerify
+	leaf, err := importCertificate(o, state, verifies, anchors{roots: d.config.RootCAs, usage: x509.ExtKeyUsageServerAuth, now: d.now()})
 	if err != nil {
 		return nil, err
+	}
+	if err := leaf.VerifyHostname(d.serverName); verifies && err != nil {
+		return nil, fmt.Errorf("its server certificate is for another name: %w", err)
 	}
 	s.expireBy(leaf.NotAfter)
 	if by == byTicket {
@@ -76,31 +80,6 @@ func clientIDOf(o *sslsession.Session) string {
 	return string(id[:])
 }
 
-// importServerCertificate verifies the server's certificate as a full handshake would, and
-// adds it to the state.
-func importServerCertificate(o *sslsession.Session, d *destination, state *sessionstate.State) (*x509.Certificate, error) {
-	leaf, err := o.Certificate()
-	if err != nil {
-		return nil, err
-	}
-	state.Certificates = [][]byte{leaf.Raw}
-	if d.config.InsecureSkipVerify {
-		return leaf, nil
-	}
-	if err := leaf.VerifyHostname(d.serverName); err != nil {
-		return nil, fmt.Errorf("its server certificate is for another name: %w", err)
-	}
-	servers := anchors{roots: d.config.RootCAs, usage: x509.ExtKeyUsageServerAuth, now: d.now()}
-	chains, err := leaf.Verify(servers.options(nil))
-	if err != nil {
-		return nil, fmt.Errorf("its server certificate does not verify without intermediates, which OpenSSL does not keep: %w", err)
-	}
-	for _, chain := range chains {
-		state.Chains = append(state.Chains, ders(chain[1:]))
-	}
-	return leaf, nil
-}
-
 // exportClients exports a client's session.
 func (c *Cache) exportClients(s *Session, x Exchange) (*sslsession.Session, error) {
 	ticket, by := s.field(fieldTicket), byTicket
@@ -111,18 +90,13 @@ func (c *Cache) exportClients(s *Session, x Exchange) (*sslsession.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	state, err := sessionstate.ParseClient(s.state)
-	switch {
-	case err != nil:
-		return nil, errUndecodable
-	case state.EarlyData:
-		return nil, errEarlyData
-	case s.expires <= s.created:
-		return nil, errTooShort
-	case s.scope != d.scope:
+	if s.scope != d.scope {
 		return nil, errors.New("it was made for another server name, address, root set or client certificate, or under another scope or TrustID")
 	}
-	o := startExport(s, state, x)
+	o, state, err := startExport(s, x)
+	if err != nil {
+		return nil, err
+	}
 	if by == bySessionID {
 		o.ID = bytes.Clone(s.field(fieldSessionID))
 	} else {

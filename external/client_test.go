@@ -116,6 +116,18 @@ func (p *clientProcess) visit() (resumed bool) {
 	return resumed
 }
 
+// visitMaking is visit, and returns the session that the connection made.
+func (p *clientProcess) visitMaking() (made *halfshake.Session) {
+	keep := p.cache.NewCallback()
+	defer p.cache.SetNewCallback(keep)
+	p.cache.SetNewCallback(func(ctx context.Context, info halfshake.ConnInfo, s *halfshake.Session) bool {
+		made = s
+		return keep(ctx, info, s)
+	})
+	p.visit()
+	return made
+}
+
 func forBothVersions(t *testing.T, f func(*testing.T, uint16)) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) { f(t, version) })
@@ -211,13 +223,7 @@ func TestClientRemovalsOutliveTheProcess(t *testing.T) {
 		} {
 			site := newClientSite(t, version, memstore.New(memstore.Config{}))
 			p := site.start()
-			var made *halfshake.Session
-			keep := p.cache.NewCallback()
-			p.cache.SetNewCallback(func(ctx context.Context, info halfshake.ConnInfo, s *halfshake.Session) bool {
-				made = s
-				return keep(ctx, info, s)
-			})
-			p.visit()
+			made := p.visitMaking()
 			remove(p.cache, made)
 			p.end()
 			p = site.start()
@@ -317,13 +323,7 @@ func TestTwoClientsFindOneSession(t *testing.T) {
 	forBothVersions(t, func(t *testing.T, version uint16) {
 		site := newClientSite(t, version, memstore.New(memstore.Config{}))
 		p := site.start()
-		var made *halfshake.Session
-		keep := p.cache.NewCallback()
-		p.cache.SetNewCallback(func(ctx context.Context, info halfshake.ConnInfo, s *halfshake.Session) bool {
-			made = s
-			return keep(ctx, info, s)
-		})
-		p.visit()
+		made := p.visitMaking()
 		p.end()
 		var found []*halfshake.Session
 		var both []halfshake.Callbacks

@@ -22,6 +22,7 @@ import (
 
 	"github.com/halfshake/halfshake"
 	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testpeer"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
@@ -312,9 +313,7 @@ http {
 // startProgram runs a server on a free port and waits until it listens.
 func startProgram(t *testing.T, name string, args func(addr string) []string) (addr string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
+	testpeer.Need(t, name)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testpeer"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 	"github.com/halfshake/halfshake/interop/client"
 	"github.com/halfshake/halfshake/interop/serve"
@@ -210,13 +212,8 @@ func (s *site) checkHits(t *testing.T) {
 // need skips the test if the client is not installed, or fails it if CI=true is set.
 func need(t *testing.T, driver client.Driver) {
 	t.Helper()
-	missing := missing(driver)
-	switch {
-	case missing == "":
-	case os.Getenv("CI") == "true":
-		t.Fatalf("%s: install the Debian package %s", missing, driver.Package)
-	default:
-		t.Skipf("%s: install the Debian package %s to run this test", missing, driver.Package)
+	if missing := missing(driver); missing != "" {
+		testpeer.Missing(t, fmt.Sprintf("%s: install the Debian package %s", missing, driver.Package))
 	}
 }
 

@@ -27,22 +27,9 @@ func TestSessionFiles(t *testing.T) {
 	pair := writeFiles(t, clients.client())
 	for _, auth := range []tls.ClientAuthType{tls.NoClientCert, tls.RequireAndVerifyClientCert} {
 		servers := newAuthority("server authority", testca.ECDSA)
-		cache, err := halfshake.New(halfshake.Config{Scope: "files", SessionIDs: halfshake.SessionIDsTicketless})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cache.Close()
-		inner, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := cache.NewListener(inner, &tls.Config{
+		addr := startLines(t, halfshake.Config{Scope: "files", SessionIDs: halfshake.SessionIDsTicketless}, &tls.Config{
 			Certificates: []tls.Certificate{servers.server()}, ClientAuth: auth, ClientCAs: clients.root.Pool(), NextProtos: []string{"http/1.1"},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		serveLines(t, l)
 		for _, version := range []string{"-tls1_2", "-tls1_2 -no_ticket", "-tls1_3"} {
 			for _, name := range []string{"-noservername", "-servername " + serverName} {
 				for _, protocol := range []string{"", " -alpn http/1.1"} {
@@ -53,7 +40,7 @@ func TestSessionFiles(t *testing.T) {
 						if auth != tls.NoClientCert {
 							args = append(args, "-cert", pair.chain, "-cert_chain", pair.intermediate, "-key", pair.key)
 						}
-						sClient(t, l.Addr().String(), args...)
+						sClient(t, addr, args...)
 						checkSessionFile(t, file, options)
 					})
 				}
@@ -67,21 +54,7 @@ func TestSessionFiles(t *testing.T) {
 func TestSessionFilesAreShared(t *testing.T) {
 	need(t, client.OpenSSL)
 	servers := newAuthority("server authority", testca.ECDSA)
-	server, err := halfshake.New(halfshake.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := server.NewListener(inner, &tls.Config{Certificates: []tls.Certificate{servers.server()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveLines(t, l)
-	addr := l.Addr().String()
+	addr := startLines(t, halfshake.Config{}, &tls.Config{Certificates: []tls.Certificate{servers.server()}})
 	for name, version := range map[string]uint16{"-tls1_2": tls.VersionTLS12, "-tls1_3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			cache, err := halfshake.New(halfshake.Config{Mode: halfshake.ModeClient})
@@ -151,6 +124,26 @@ func dialLine(t *testing.T, cache *halfshake.Cache, base *tls.Config, addr strin
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(answer)
+}
+
+// startLines serves lines with a cache, and returns the address.
+func startLines(t *testing.T, cfg halfshake.Config, config *tls.Config) string {
+	t.Helper()
+	cache, err := halfshake.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cache.Close() })
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := cache.NewListener(inner, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveLines(t, l)
+	return l.Addr().String()
 }
 
 // sClient runs "openssl s_client", which sends one line and waits for the server to close. It returns the server's line.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/halfshake/halfshake/internal/testpeer"
 )
 
 // known returns a session with all fields that every release since 3.0 knows.
@@ -22,7 +24,7 @@ func known() *Session {
 // TestOpenSSLReadsEveryField has "openssl sess_id" read sessions and write them again: each
 // field alone, all together, and values at their limits.
 func TestOpenSSLReadsEveryField(t *testing.T) {
-	need(t, "openssl")
+	testpeer.Need(t, "openssl")
 	plain := func() *Session {
 		return &Session{Version: 0x0304, CipherSuite: 0x1301, ID: []byte{}, MasterKey: []byte{}, IDContext: []byte{}, Time: 1000, Timeout: 300}
 	}
@@ -63,7 +65,7 @@ func TestOpenSSLReadsEveryField(t *testing.T) {
 
 // TestOpenSSLPrintsEveryField checks that OpenSSL takes each field for the same one.
 func TestOpenSSLPrintsEveryField(t *testing.T) {
-	need(t, "openssl")
+	testpeer.Need(t, "openssl")
 	s := known()
 	later := known() // early data is printed in TLS 1.3 alone
 	later.Version, later.CipherSuite = 0x0304, 0x1301
@@ -107,16 +109,4 @@ func rewritten(t *testing.T, der []byte) []byte {
 	got, err := os.ReadFile(out)
 	must(t, err)
 	return got
-}
-
-// need skips the test if a program is missing. Under CI=true it fails the test instead.
-func need(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not on PATH: make setup installs it", name)
-	}
-	t.Skipf("%s is not on PATH: make setup installs it", name)
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/halfshake/halfshake/internal/testca"
+	"github.com/halfshake/halfshake/internal/testpeer"
 )
 
 // The tests in this file run other implementations. A test whose program is missing is
@@ -67,18 +68,6 @@ func serveHTTP(t *testing.T, l net.Listener) {
 	t.Cleanup(func() { server.Close(); done.Wait() })
 }
 
-// need skips the test if a program is missing. Under CI=true it fails the test instead.
-func need(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not on PATH: make setup installs it", name)
-	}
-	t.Skipf("%s is not on PATH: make setup installs it", name)
-}
-
 // programLimit is how long another program may take. The machine may be busy, and Java
 // starts slowly.
 const programLimit = 2 * time.Minute
@@ -86,7 +75,7 @@ const programLimit = 2 * time.Minute
 // program runs a program.
 func program(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
-	need(t, name)
+	testpeer.Need(t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), programLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -147,7 +136,7 @@ func TestGnuTLSClient(t *testing.T) {
 
 // TestOpenSSLServer resumes as a client of openssl s_server.
 func TestOpenSSLServer(t *testing.T) {
-	need(t, "openssl")
+	testpeer.Need(t, "openssl")
 	own := certificateOf(t, "rsa-2048")
 	addr, stop := opensslServer(t, own.certificate)
 	defer stop()

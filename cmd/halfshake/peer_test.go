@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/testpeer"
 )
 
 // runPeer runs a program of the machine's until the test ends, and waits until it
@@ -14,10 +16,7 @@ func runPeer(t *testing.T, addr, program, from string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("there is no %s here: install %s", program, from)
-		}
-		t.Skipf("there is no %s here: install %s", program, from)
+		testpeer.Missing(t, fmt.Sprintf("there is no %s here: install %s", program, from))
 	}
 	peer := exec.Command(path, args...)
 	if err := peer.Start(); err != nil {

@@ -106,8 +106,8 @@ func parse(data []byte, side uint8) (*State, error) {
 	return &st, nil
 }
 
-// AllowsEarlyData is Parse, for the EarlyData of a server's session alone and without reading what follows
-// that. It is false for what does not parse so far.
+// AllowsEarlyData is Parse, for the EarlyData of a server's session alone and without
+// reading what follows that. It is false for what does not parse so far.
 func AllowsEarlyData(data []byte) bool {
 	const fixed = 2 + 1 + 2 + 8 // version, type, suite, time of creation
 	var secret, extra cryptobyte.String

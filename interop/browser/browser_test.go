@@ -24,6 +24,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/halfshake/halfshake/internal/testpeer"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 	"github.com/halfshake/halfshake/interop/serve"
 )
@@ -97,21 +98,14 @@ func TestPage(t *testing.T) {
 // need skips the test if something that it needs is missing, or fails it if CI=true is set.
 func need(t *testing.T) {
 	t.Helper()
-	missing := func(sentence string) {
-		t.Helper()
-		if os.Getenv("CI") == "true" {
-			t.Fatal(sentence)
-		}
-		t.Skip(sentence)
-	}
 	if _, err := os.Stat(chromium); err != nil {
-		missing(chromium + " is not there: install the Debian package chromium")
+		testpeer.Missing(t, chromium+" is not there: install the Debian package chromium")
 	}
 	if _, err := exec.LookPath("node"); err != nil {
-		missing("node is not on PATH: install Node 20 or later (Debian package nodejs)")
+		testpeer.Missing(t, "node is not on PATH: install Node 20 or later (Debian package nodejs)")
 	}
 	if _, err := os.Stat(filepath.Join("node_modules", "playwright-core")); err != nil {
-		missing("playwright-core is not there: run npm ci in interop/browser")
+		testpeer.Missing(t, "playwright-core is not there: run npm ci in interop/browser")
 	}
 }
 

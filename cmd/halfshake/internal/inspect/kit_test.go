@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -140,16 +138,4 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// need skips the test if a program is missing. Under CI=true it fails the test instead.
-func need(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not on PATH: make setup installs it", name)
-	}
-	t.Skipf("%s is not on PATH: make setup installs it", name)
 }

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/halfshake/halfshake/internal/testpeer"
 )
 
 // TestShowsWhatOpenSSLShows compares the text view with that of "openssl sess_id -text",
 // line by line. A line of OpenSSL's that has no counterpart here fails the test.
 func TestShowsWhatOpenSSLShows(t *testing.T) {
-	need(t, "openssl")
+	testpeer.Need(t, "openssl")
 	der, err := full().Marshal()
 	must(t, err)
 	text := strings.Join(strings.Fields(textOf(t, read(t, der), time.Now())), " ")
@@ -55,7 +57,7 @@ func sessID(t *testing.T, der []byte) string {
 
 // TestVerifyMeanings compares the meanings of verify results with OpenSSL's.
 func TestVerifyMeanings(t *testing.T) {
-	need(t, "openssl")
+	testpeer.Need(t, "openssl")
 	for _, result := range []int32{0, 1, 2, 9, 10, 18, 19, 20, 21, 23, 26, 47, 62, 65, 78, 94} {
 		ssl := full()
 		ssl.VerifyResult = result
@@ -75,7 +77,7 @@ func TestVerifyMeanings(t *testing.T) {
 
 // TestSuiteNames compares the names of cipher suites with OpenSSL's.
 func TestSuiteNames(t *testing.T) {
-	need(t, "openssl")
+	testpeer.Need(t, "openssl")
 	said, err := exec.Command("openssl", "ciphers", "-V", "-stdname", "ALL:COMPLEMENTOFALL:@SECLEVEL=0").Output()
 	must(t, err)
 	seen := 0

@@ -5,25 +5,18 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/halfshake/halfshake/internal/testpeer"
 	"github.com/halfshake/halfshake/internal/testsecrets"
 )
 
 // newRedis starts a redis-server for the test and returns its address.
 func newRedis(t *testing.T) string {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatal("redis-server is not on PATH: install the Debian package redis-server")
-	default:
-		t.Skip("redis-server is not on PATH: install the Debian package redis-server to run this test")
-	}
+	binary := testpeer.Need(t, "redis-server")
 	address := deadAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	cmd := exec.Command(binary, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
